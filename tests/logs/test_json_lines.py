@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from pantheon_obs import bind, configure_logging, get_logger, llm_call, trace_context
 from pantheon_obs.core.events import BackgroundFailed, LlmCallFinished, RequestFinished
 from pantheon_obs.core.pipeline import emit
-from pantheon_obs.sinks.logs.line import is_plain_path
+from pantheon_obs.sinks.logs.line import LineBuilder, is_plain_path
 from pantheon_obs.sinks.redact.redactor import Redactor
 from tests.logs.running import run
+from tests.support.events import request_finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,16 +31,7 @@ if TYPE_CHECKING:
 
 def request(**fields: Any) -> RequestFinished:
     """Make a successful request with these fields changed."""
-    facts: dict[str, Any] = {
-        "trace_id": "t-1",
-        "bound": {},
-        "method": "GET",
-        "path": "/items/7",
-        "status_code": 200,
-        "latency_ms": 1.5,
-        "outcome": "ok",
-    }
-    return RequestFinished(**{**facts, **fields})
+    return request_finished(**{"path": "/items/7", "latency_ms": 1.5} | fields)
 
 
 def test_keys_stand_in_the_order_of_the_design(logged: Logged) -> None:
@@ -488,3 +480,34 @@ os._exit(0)
     assert long["path"].endswith(" bytes cut]")
     (report,) = map(json.loads, done.stderr.splitlines())
     assert ("telemetry_failed", "log output") == (report["event"], report["site"])
+
+
+def test_a_line_whose_fields_break_keeps_its_traceback(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also that of an exception which has lost its own since: the record has it."""
+    configure_logging(log_format="json")
+    add = LineBuilder._add  # noqa: SLF001 - nothing that an application logs breaks a line
+
+    def broken(self: LineBuilder, line: dict[str, Any], fields: dict[str, Any]) -> None:
+        if "n" in fields:
+            raise ValueError
+        add(self, line, fields)
+
+    monkeypatch.setattr(LineBuilder, "_add", broken)
+    try:
+        raise_lookup_error()
+    except LookupError as error:
+        found = (type(error), error, error.__traceback__)
+        error.__traceback__ = None
+    logging.getLogger("a").error("e", exc_info=found, extra={"n": 1})
+
+    failed, line = logged()
+    assert ("telemetry_failed", "e") == (failed["event"], line["event"])
+    assert "n" not in line
+    assert "in raise_lookup_error" in line["exception"]
+
+
+def raise_lookup_error() -> None:
+    """Raise an exception, from a function that its traceback names."""
+    raise LookupError
