@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.switch import is_off
-from pantheon_obs.llm.cost.budgets import admit, catch_up
-from pantheon_obs.llm.cost.costs import pricing_of
-from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.cost.budget_checks import admit, catch_up
+from pantheon_obs.llm.cost.call_cost import pricing_of
+from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.llm.hosts import client_starter
 from pantheon_obs.llm.nesting import WithBlock, pop_block
 from pantheon_obs.llm.observe.functions import observed_function
-from pantheon_obs.llm.observe.values import SeveralAnswers
+from pantheon_obs.llm.observe.whole_answers import SeveralAnswers
 from pantheon_obs.llm.options import CallOptions, alias_finder
 from pantheon_obs.llm.report import LlmCall
-from pantheon_obs.llm.usage.find import attached_usage
 from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.usage.sources import attached_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.llm.cost.costs import Prices
+    from pantheon_obs.llm.cost.call_cost import Prices
     from pantheon_obs.llm.observe.functions import Starter
 
 Decorated = TypeVar(

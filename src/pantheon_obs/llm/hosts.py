@@ -19,9 +19,9 @@ from pantheon_obs.llm.usage.fields import either
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pantheon_obs.llm.methods import Sdk
     from pantheon_obs.llm.observe.functions import Starter
     from pantheon_obs.llm.options import CallOptions, Finder
+    from pantheon_obs.llm.sdks import Sdk
 
 _URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's
 _NAMING = frozenset(

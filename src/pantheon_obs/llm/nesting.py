@@ -10,7 +10,7 @@ from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.context import current_call
 from pantheon_obs.core.llm_events import REFUSED
 from pantheon_obs.core.serving import active
-from pantheon_obs.llm.usage.reported import Reported, add_counts
+from pantheon_obs.llm.usage.answer import Reported, add_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pantheon_obs.core.context import OpenCall
     from pantheon_obs.core.llm_events import CostSource, LlmCallFinished, UsageStatus
-    from pantheon_obs.llm.methods import Sdk
+    from pantheon_obs.llm.sdks import Sdk
 
 # The most certain first.
 _SOURCES: tuple[CostSource | None, ...] = (None, "provider", "prices", "list")

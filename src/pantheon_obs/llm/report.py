@@ -17,14 +17,14 @@ from pantheon_obs.core.serving import active
 from pantheon_obs.core.spans import span_of
 from pantheon_obs.core.timing import add_llm_call
 from pantheon_obs.llm.cancellations import watch
-from pantheon_obs.llm.cost.budgets import budgets
-from pantheon_obs.llm.cost.costs import set_cost
-from pantheon_obs.llm.cost.list_loading import loader
-from pantheon_obs.llm.methods import RETRIEVE
+from pantheon_obs.llm.cost.budget_checks import budgets
+from pantheon_obs.llm.cost.call_cost import set_cost
+from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.llm.nesting import InnerCalls, is_part, outer_call
 from pantheon_obs.llm.progress import Progress
-from pantheon_obs.llm.usage.find import Found, attached_usage, find_usage
-from pantheon_obs.llm.usage.reported import Reported, is_due
+from pantheon_obs.llm.sdks import RETRIEVE
+from pantheon_obs.llm.usage.answer import Reported, is_due
+from pantheon_obs.llm.usage.sources import Found, attached_usage, find_usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

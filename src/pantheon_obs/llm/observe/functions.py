@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.cost.budgets import admit, catch_up
+from pantheon_obs.llm.cost.budget_checks import admit, catch_up
 from pantheon_obs.llm.observe import generators
-from pantheon_obs.llm.observe.results import deliver
+from pantheon_obs.llm.observe.returned_values import deliver
 
 if TYPE_CHECKING:
     from collections.abc import Callable

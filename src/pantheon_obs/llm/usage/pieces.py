@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.llm.usage.beside import SERVED, open_message
+from pantheon_obs.llm.usage.billed_items import SERVED, open_message
 from pantheon_obs.llm.usage.fields import (
     EXTRA,
     KEYS,

@@ -16,9 +16,9 @@ from typing import Any
 from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
-from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_detail
+from pantheon_obs.llm.usage.answer import COUNTS, Reported, read_counts
+from pantheon_obs.llm.usage.billed_items import OTHER, add_beside, add_detail
 from pantheon_obs.llm.usage.fields import KEYS, asked, class_fields, field, has, stored, text
-from pantheon_obs.llm.usage.reported import COUNTS, Reported, read_counts
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     bedrock,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import add_beside, add_details, add_tools, set_served
+from pantheon_obs.llm.usage.answer import Reported, add_up, count
+from pantheon_obs.llm.usage.billed_items import add_beside, add_details, add_tools, set_served
 from pantheon_obs.llm.usage.fields import any_of, field, text
-from pantheon_obs.llm.usage.reported import Reported, add_up, count
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
 _EVENTS = frozenset(

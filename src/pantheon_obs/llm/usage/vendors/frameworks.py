@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import (
+from pantheon_obs.llm.usage.answer import Reported, add_counts, count, read_counts
+from pantheon_obs.llm.usage.billed_items import (
     OTHER,
     add_beside,
     add_detail,
@@ -14,7 +15,6 @@ from pantheon_obs.llm.usage.beside import (
     set_served,
 )
 from pantheon_obs.llm.usage.fields import any_of, either, field, has, stored
-from pantheon_obs.llm.usage.reported import Reported, add_counts, count, read_counts
 from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
 from pantheon_obs.llm.usage.vendors.gateways import cost
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import add_tools
-from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import either, field, has
-from pantheon_obs.llm.usage.reported import (
+from pantheon_obs.llm.usage.answer import (
     EXACT,
     Reported,
     amount,
@@ -15,6 +12,9 @@ from pantheon_obs.llm.usage.reported import (
     keep_cost,
     read_counts,
 )
+from pantheon_obs.llm.usage.billed_items import add_tools
+from pantheon_obs.llm.usage.errors import set_error
+from pantheon_obs.llm.usage.fields import either, field, has
 
 _TICKS = 10**10  # in a dollar
 _OPENTELEMETRY = (

@@ -9,10 +9,10 @@ from inspect import getattr_static
 from types import MemberDescriptorType
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import SERVED, add_served, add_tools, set_served
+from pantheon_obs.llm.usage.answer import Reported, amount, count, keep_cost, set_job
+from pantheon_obs.llm.usage.billed_items import SERVED, add_served, add_tools, set_served
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import Memo, any_of, either, field, has, opener, text
-from pantheon_obs.llm.usage.reported import Reported, amount, count, keep_cost, set_job
 
 CONTENT = (
     "content",

@@ -8,9 +8,9 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_details
+from pantheon_obs.llm.usage.answer import Reported, count
+from pantheon_obs.llm.usage.billed_items import OTHER, add_detail, add_details
 from pantheon_obs.llm.usage.fields import field, opener
-from pantheon_obs.llm.usage.reported import Reported, count
 
 _USAGE = (
     "prompt_tokens",

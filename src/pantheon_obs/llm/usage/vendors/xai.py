@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_detail
+from pantheon_obs.llm.usage.answer import Reported, count
+from pantheon_obs.llm.usage.billed_items import OTHER, add_detail
 from pantheon_obs.llm.usage.fields import any_of, field, has, text
-from pantheon_obs.llm.usage.reported import Reported, count
 from pantheon_obs.llm.usage.vendors.gateways import cost_in_ticks
 
 _VENDOR = "x_ai"

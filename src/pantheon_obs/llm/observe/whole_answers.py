@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
-from pantheon_obs.llm.methods import TEXTS
+from pantheon_obs.llm.sdks import TEXTS
+from pantheon_obs.llm.usage.answer import Reported, add_part, take_sums
 from pantheon_obs.llm.usage.fields import Memo, field, text
-from pantheon_obs.llm.usage.reported import Reported, add_part, take_sums
 from pantheon_obs.llm.usage.shapes import MESSAGES, first, read, read_usage
 from pantheon_obs.llm.usage.vendors.openai import hidden_cost
 

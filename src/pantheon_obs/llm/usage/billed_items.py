@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.llm.usage.answer import Reported, count
 from pantheon_obs.llm.usage.fields import Memo, field, opener, stored, text
-from pantheon_obs.llm.usage.reported import Reported, count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

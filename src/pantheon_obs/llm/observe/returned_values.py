@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.observe import deferred, generators
-from pantheon_obs.llm.observe.objects import ObservedClass, attributes, keep_source
+from pantheon_obs.llm.observe.observed_objects import ObservedClass, attributes, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
-from pantheon_obs.llm.observe.values import bare_value, done, read_value, scalar, several, value
+from pantheon_obs.llm.observe.whole_answers import (
+    bare_value,
+    done,
+    read_value,
+    scalar,
+    several,
+    value,
+)
+from pantheon_obs.llm.usage.answer import Reported
 from pantheon_obs.llm.usage.fields import Memo
-from pantheon_obs.llm.usage.find import attached_usage, is_future, is_pending
-from pantheon_obs.llm.usage.reported import Reported
+from pantheon_obs.llm.usage.sources import attached_usage, is_future, is_pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
