@@ -20,7 +20,7 @@ from pantheon_obs.llm.usage.fields import (
     stored,
 )
 from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE
-from pantheon_obs.llm.usage.vendors.openai import CONTENT, data_of
+from pantheon_obs.llm.usage.vendors.openai_chat import CONTENT, data_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
