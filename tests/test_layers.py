@@ -58,11 +58,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 LLM = (
     ("sdks", "replaced_code"),
     ("usage",),
-    ("options", "nesting", "cancellations"),
+    ("options", "hosts", "nesting", "cancellations"),
     ("cost",),
     ("progress", "report"),
     ("observe",),
-    ("hosts", "call"),
+    ("with_block", "call"),
     ("every_client", "one_client", "instrument", "__init__"),
 )
 HEIGHTS = {name: height for height, names in enumerate(LLM) for name in names}
