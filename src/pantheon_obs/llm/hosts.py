@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     Place = tuple[str | None, bool]  # a vendor, and whether its prices there may be others
 
 _URLS = ("base_url", "server_url", "api_base")  # mistralai's, litellm's
-_NAMING = frozenset(
-    (*_URLS, "http_options", "httpOptions", "config")
-)  # arguments that may have a URL
+# The arguments that may have a URL.
+_NAMING = frozenset((*_URLS, "http_options", "httpOptions", "config"))
 # The attributes that lead from a client, a chat or a stub to a channel, and how many there may be.
 _TO_CHANNEL = ("_stub", "_api_channel", "GetCompletion", "GenerateImage", "_channel", "_thunk")
 _LONGEST_WAY = 16

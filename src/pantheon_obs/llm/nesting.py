@@ -64,11 +64,11 @@ class OwnCode:
 class InnerCalls:
     """The calls that one call has made: those not reported yet, and the sums of the others.
 
-    `awaited` says whether the outer call waits for them with its event, `taken` whether its event
+    `keep_outer_waiting` says whether the outer call's event waits for theirs, `taken` whether it
     has the sums, so that calls which end later count by themselves.
     """
 
-    awaited = False
+    keep_outer_waiting = False
     cost_usd: float | None = None
     cost_source: CostSource | None = None
     unpriced = 0

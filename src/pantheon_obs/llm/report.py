@@ -126,7 +126,7 @@ class LlmCall(Progress):
         known = (found.tokens or self.reported).usage_status != "missing"
         if known or self.outcome in ("error", "cancelled"):  # else they may run for any time
             return False
-        inner.awaited = True  # before the check: the last one may end between the two
+        inner.keep_outer_waiting = True  # before the check: the last one may end between the two
         return bool(inner.open)
 
     def _find_usage(self, source: Any) -> Found:
@@ -222,7 +222,7 @@ class LlmCall(Progress):
         """Settle this call if it has waited for the inner call that was reported now."""
         inner = self.inner_calls()
         inner.open.discard(call)
-        if inner.awaited and not inner.open:
+        if inner.keep_outer_waiting and not inner.open:
             self.settle()
 
 

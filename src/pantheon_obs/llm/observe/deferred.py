@@ -34,7 +34,7 @@ _guard_future = Guard("llm future")
 _guard = Guard("llm raw response")
 
 
-async def awaited(
+async def await_and_deliver(
     coroutine: CoroutineType[Any, Any, Any], finalizer: CoroutineFinalizer, deliver: Deliver
 ) -> Any:
     """Await the application's coroutine, and let `deliver` observe its result."""

@@ -17,7 +17,7 @@ from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
 from pantheon_obs.llm.usage.answer import COUNTS, Reported, read_counts
-from pantheon_obs.llm.usage.billed_items import OTHER, add_beside, add_detail
+from pantheon_obs.llm.usage.billed_items import OTHER, add_detail, add_other_counts
 from pantheon_obs.llm.usage.fields import KEYS, asked, class_fields, field, has, stored, text
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
@@ -187,7 +187,7 @@ def read_usage(usage: Any, reported: Reported) -> bool:
         return False
     if not reported.input_tokens or not reported.output_tokens:
         _fill(usage, reported)
-    add_beside(usage, reported)
+    add_other_counts(usage, reported)
     return True
 
 

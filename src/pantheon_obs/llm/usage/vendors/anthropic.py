@@ -6,7 +6,7 @@ from copy import copy
 from typing import Any
 
 from pantheon_obs.llm.usage.answer import Reported, add_up, amount, count, keep_cost
-from pantheon_obs.llm.usage.billed_items import add_beside, add_details, add_tools, set_served
+from pantheon_obs.llm.usage.billed_items import add_details, add_other_counts, add_tools, set_served
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import any_of, field, has, text
 from pantheon_obs.llm.usage.vendors.gateways import cost
@@ -42,7 +42,7 @@ def _read(usage: Any, reported: Reported) -> None:
     """Read a usage object, and a gateway's own figure beside the tokens."""
     tokens(usage, reported)
     cost(usage, reported)
-    add_beside(usage, reported)
+    add_other_counts(usage, reported)
 
 
 def event(value: Any, reported: Reported) -> Any:
