@@ -421,7 +421,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         "v",
         ("chats.create", "chats.plain", "chats.other"),
         functions,
-        "all",
+        parts="all",
     )
     monkeypatch.setattr(sdks, "SDKS", (row,))
     return module
