@@ -25,6 +25,14 @@ COUNTS = (
     "cache_write_tokens",
     "reasoning_tokens",
 )
+OTHER = "other"  # the name of counts without a price
+# How a call is served if the body says nothing of it; the price is the standard one.
+_STANDARD = frozenset(
+    (
+        *("", "auto", "default", "standard", "standard_only", "on_demand", "global"),
+        *("not_available", "unspecified", "traffic_type_unspecified"),
+    )
+)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 # Larger numbers are wrong, and JSON readers that only have floats would not keep them.
 _MOST_TOKENS = 2**53
@@ -87,6 +95,40 @@ class Reported:
         if finished is not None:
             self.finished = self.finished or finished
 
+    def keep_cost(self, figure: Decimal | None) -> None:
+        """Keep a figure of the vendor's; one of 0 does not replace another."""
+        if figure or (figure is not None and self.cost is None):
+            self.cost = figure
+
+    def add_detail(self, name: str, value: object) -> None:
+        """Keep a count that only the price depends on; one that is 0 is left out."""
+        number = count(value) if value else None
+        if number:
+            self.details = {**self.details, name: number}
+
+    def add_details(self, values: Any, names: Mapping[str, str]) -> None:
+        """Keep an object's counts that only the price depends on; `names` maps its fields."""
+        for name, kept in names.items():
+            self.add_detail(kept, field(values, name))
+
+    def set_served(self, name: str, value: object) -> None:
+        """Keep how the call was served, unless that has the standard price."""
+        way = (text(value) or "").lower()
+        if way in _STANDARD and not self.served:
+            return
+        served = {key: known for key, known in self.served.items() if key != name}
+        if way == "batch":
+            served["processing"] = way
+        elif way not in _STANDARD:
+            served[name] = way
+        if served != self.served:
+            self.served = served
+
+    def set_job(self, value: Any, status: str | None) -> None:
+        """Keep the id of an answer that may be made in the background."""
+        self.job = text(field(value, "id"))
+        self.in_background = status in _PENDING or field(value, "background") is True
+
     @property
     def usage_status(self) -> UsageStatus:
         """`reported` if both counts are known, `partial` if one is, else `missing`."""
@@ -127,12 +169,6 @@ def amount(value: object, most: int = _MAX_USD) -> Decimal | None:
     return money if money.is_finite() and 0 <= money <= most else None
 
 
-def keep_cost(reported: Reported, figure: Decimal | None) -> None:
-    """Keep a figure of the vendor's; one of 0 does not replace another."""
-    if figure or (figure is not None and reported.cost is None):
-        reported.cost = figure
-
-
 def add_counts(sums: Reported, part: Any) -> None:
     """Add the counts of a usage or an event."""
     for name in COUNTS:
@@ -166,12 +202,6 @@ def take_sums(reported: Reported, sums: Reported) -> None:
         setattr(reported, name, getattr(sums, name))
     if sums.cost is not None:
         reported.cost = sums.cost
-
-
-def set_job(reported: Reported, value: Any, status: str | None) -> None:
-    """Keep the id of an answer that may be made in the background."""
-    reported.job = text(field(value, "id"))
-    reported.in_background = status in _PENDING or field(value, "background") is True
 
 
 def is_due(reported: Reported, *, retrieved: bool) -> bool:
