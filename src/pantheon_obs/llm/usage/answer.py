@@ -129,6 +129,37 @@ class Reported:
         self.job = text(field(value, "id"))
         self.in_background = status in _PENDING or field(value, "background") is True
 
+    def add_counts(self, part: Any) -> None:
+        """Add the counts of a usage or an event."""
+        for name in COUNTS:
+            number = getattr(part, name)
+            if number is not None:
+                setattr(self, name, (getattr(self, name) or 0) + number)
+
+    def add_part(self, part: Reported) -> None:
+        """Add one part; the sums have a cost if each of the parts has one."""
+        if not self.parts:
+            self.parts, self.cost = [], part.cost
+        elif self.cost is not None:
+            self.cost = None if part.cost is None else EXACT.add(self.cost, part.cost)
+        self.parts.extend(part.parts or (part,))
+        self.partial = self.partial or part.usage_status != "reported"
+        self.add_counts(part)
+
+    def take_sums(self, sums: Reported) -> None:
+        """Keep the sums of parts; a cost of the whole stays if the parts have none."""
+        for name in (*COUNTS, "parts", "partial"):
+            setattr(self, name, getattr(sums, name))
+        if sums.cost is not None:
+            self.cost = sums.cost
+
+    def take_parts(self, parts: Iterable[Reported]) -> None:
+        """Keep the sums of these parts."""
+        sums = Reported()
+        for part in parts:
+            sums.add_part(part)
+        self.take_sums(sums)
+
     @property
     def usage_status(self) -> UsageStatus:
         """`reported` if both counts are known, `partial` if one is, else `missing`."""
@@ -167,41 +198,6 @@ def amount(value: object, most: int = _MAX_USD) -> Decimal | None:
     else:
         return None
     return money if money.is_finite() and 0 <= money <= most else None
-
-
-def add_counts(sums: Reported, part: Any) -> None:
-    """Add the counts of a usage or an event."""
-    for name in COUNTS:
-        number = getattr(part, name)
-        if number is not None:
-            setattr(sums, name, (getattr(sums, name) or 0) + number)
-
-
-def add_up(reported: Reported, parts: Iterable[Reported]) -> None:
-    """Make a usage of the sums of its parts."""
-    sums = Reported()
-    for part in parts:
-        add_part(sums, part)
-    take_sums(reported, sums)
-
-
-def add_part(sums: Reported, part: Reported) -> None:
-    """Add one part; the sums have a cost if each of the parts has one."""
-    if not sums.parts:
-        sums.parts, sums.cost = [], part.cost
-    elif sums.cost is not None:
-        sums.cost = None if part.cost is None else EXACT.add(sums.cost, part.cost)
-    sums.parts.extend(part.parts or (part,))
-    sums.partial = sums.partial or part.usage_status != "reported"
-    add_counts(sums, part)
-
-
-def take_sums(reported: Reported, sums: Reported) -> None:
-    """Keep the sums of parts; a cost of the whole stays if the parts have none."""
-    for name in (*COUNTS, "parts", "partial"):
-        setattr(reported, name, getattr(sums, name))
-    if sums.cost is not None:
-        reported.cost = sums.cost
 
 
 def is_due(reported: Reported, *, retrieved: bool) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import Reported, add_up, amount, count
+from pantheon_obs.llm.usage.answer import Reported, amount, count
 from pantheon_obs.llm.usage.billed_items import CACHE_LIVES, add_other_counts, add_tools
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import any_of, field, field_at, has, items_of, text
@@ -101,9 +101,9 @@ def tokens(usage: Any, reported: Reported) -> bool:
     iterations = items_of(field(usage, "iterations"))
     others = [_part(one) for one in iterations if text(field(one, "type")) in _BESIDE_TOTALS]
     if others:
-        add_up(reported, (copy(reported) if main is reported else main, *others))
+        reported.take_parts((copy(reported) if main is reported else main, *others))
     elif reported.parts:
-        add_up(reported, reported.parts)
+        reported.take_parts(reported.parts)
     return True
 
 

@@ -7,15 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import (
-    EXACT,
-    OTHER,
-    Reported,
-    add_counts,
-    amount,
-    count,
-    read_counts,
-)
+from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, amount, count, read_counts
 from pantheon_obs.llm.usage.billed_items import CACHE_LIVES, add_other_counts, add_served, add_tools
 from pantheon_obs.llm.usage.fields import Memo, any_of, either, field, field_at, has, stored
 
@@ -138,7 +130,7 @@ def langchain_message(value: Any, reported: Reported) -> Any:
         return usage
     chunk = Reported()
     langchain_tokens(usage, chunk)
-    add_counts(reported, chunk)
+    reported.add_counts(chunk)
     for name, number in chunk.details.items():
         reported.add_detail(name, reported.details.get(name, 0) + number)
     reported.served = {**reported.served, **chunk.served}
