@@ -20,7 +20,7 @@ from bench.llm_by_hand import (
 )
 from bench.llm_peers import opentelemetry, others
 from pantheon_obs import configure_logging, llm_call
-from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.cost.price_list_loader import loader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

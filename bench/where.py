@@ -80,7 +80,7 @@ _PARTS = {
         "sinks/logs/emitter",
     ),
     "flushes what was printed, and writes": ("sinks/logs/output", "sinks/logs/muting"),
-    "reads the answer: usage, model, end, errors": ("llm/usage", "llm/observe/values"),
+    "reads the answer: usage, model, end, errors": ("llm/usage", "llm/observe/whole_answers"),
     "the cost": ("llm/cost",),
     "times the call and keeps its trace": ("llm", "core"),
     "the framework, for what it is given": ("",),

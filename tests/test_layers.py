@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pantheon_obs.llm.methods import SDKS
+from pantheon_obs.llm.sdks import SDKS
 from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 }
 # The layers of `llm`, the lowest first: a file imports only from its own and those below.
 LLM = (
-    ("methods", "redirect"),
+    ("sdks", "replaced_code"),
     ("usage",),
-    ("options", "nesting", "cancellations"),
+    ("options", "hosts", "nesting", "cancellations"),
     ("cost",),
     ("progress", "report"),
     ("observe",),
-    ("hosts", "call"),
-    ("sdks", "instrumentation", "instrument", "__init__"),
+    ("with_block", "call"),
+    ("every_client", "one_client", "instrument", "__init__"),
 )
 HEIGHTS = {name: height for height, names in enumerate(LLM) for name in names}
 # The packages that a part imports at the top of a module: those installed with the library, and for
@@ -318,7 +318,7 @@ def test_the_checker_has_modules_to_read() -> None:
         pytest.param("llm/usage/a.py", "from pantheon_obs.llm.report import x", id="llm-upwards"),
         pytest.param("llm/cost/a.py", "from pantheon_obs.llm import observe", id="llm-to-room"),
         pytest.param("llm/call.py", "from pantheon_obs.llm import instrument_llm", id="llm-to-all"),
-        pytest.param("llm/a.py", "from pantheon_obs.llm.methods import x", id="llm-in-no-layer"),
+        pytest.param("llm/a.py", "from pantheon_obs.llm.sdks import x", id="llm-in-no-layer"),
         pytest.param("llm/call.py", "from pantheon_obs.llm.a import x", id="llm-to-no-layer"),
         pytest.param("new_room/a.py", "from pantheon_obs.core import x", id="not-in-the-list"),
     ],
@@ -347,7 +347,7 @@ def test_a_planted_violation_is_found(tmp_path: Path, module: str, statement: st
         pytest.param("sinks/sentry/start.py", "def f():\n    import sentry_sdk", id="extra-late"),
         pytest.param("sinks/a.py", "if TYPE_CHECKING:\n    import sentry_sdk", id="extra-types"),
         pytest.param("_setup.py", "from pantheon_obs.sinks.logs import x", id="setup-to-sink"),
-        pytest.param("llm/call.py", "from pantheon_obs.llm.usage.find import x", id="llm-down"),
+        pytest.param("llm/call.py", "from pantheon_obs.llm.usage.sources import x", id="llm-down"),
         pytest.param("llm/cost/a.py", "from pantheon_obs.llm.cost.b import x", id="llm-layer"),
         pytest.param("adapters/asgi.py", "from pantheon_obs import _setup", id="adapter-to-setup"),
         pytest.param("adapters/a.py", "from pantheon_obs.adapters.a_http import x", id="same"),

@@ -70,7 +70,7 @@ def _ours() -> Callable[[], list[Record]]:
     import openai  # noqa: PLC0415
 
     from pantheon_obs import instrument_llm  # noqa: PLC0415
-    from pantheon_obs.llm.cost.list_loading import loader  # noqa: PLC0415
+    from pantheon_obs.llm.cost.price_list_loader import loader  # noqa: PLC0415
     from pantheon_obs.testing import capture_events  # noqa: PLC0415
 
     instrument_llm(openai)

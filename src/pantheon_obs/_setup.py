@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.core.settings import Settings
-    from pantheon_obs.llm.cost.list_loading import ListLoader
+    from pantheon_obs.llm.cost.price_list_loader import ListLoader
 
 _METRICS = "pantheon_obs.sinks.metrics.registry"
 
@@ -76,7 +76,7 @@ def start(
 
 def _prices() -> ListLoader | None:
     """Return the loader of the price list, if the application uses that part of the library."""
-    return getattr(sys.modules.get("pantheon_obs.llm.cost.list_loading"), "loader", None)
+    return getattr(sys.modules.get("pantheon_obs.llm.cost.price_list_loader"), "loader", None)
 
 
 def check_options(settings: Settings) -> None:

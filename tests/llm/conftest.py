@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs.core import guard, pipeline
-from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.cost.price_list_loader import loader
 from tests.llm.provider import provider
 from tests.llm.sink import Kept
 from tests.support.garbage import collect_garbage

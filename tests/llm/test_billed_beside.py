@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from pantheon_obs import instrument_llm, llm_call
-from pantheon_obs.llm.usage.beside import set_served
-from pantheon_obs.llm.usage.reported import Reported
+from pantheon_obs.llm.usage.answer import Reported
+from pantheon_obs.llm.usage.billed_items import set_served
 from tests.llm.sdk import MESSAGES
 from tests.llm.test_list_prices import (
     FLASH,

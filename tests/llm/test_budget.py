@@ -32,7 +32,7 @@ from pantheon_obs import (
 from pantheon_obs.core import guard
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.llm.cost import spending
-from pantheon_obs.llm.cost.budgets import budgets
+from pantheon_obs.llm.cost.budget_checks import budgets
 from pantheon_obs.testing import fixed_clock, reset
 from tests.support.garbage import collect_garbage
 

@@ -23,9 +23,9 @@ from pantheon_obs import (
     trace_context,
 )
 from pantheon_obs.core import guard
-from pantheon_obs.llm.cost import shared_script, shared_spending, spending
+from pantheon_obs.llm.cost import redis_script, redis_spending, spending
 from pantheon_obs.llm.cost.budget import reset as end_budgets
-from pantheon_obs.llm.cost.budgets import budgets
+from pantheon_obs.llm.cost.budget_checks import budgets
 from pantheon_obs.testing import fixed_clock
 from tests.support.garbage import collect_garbage
 from tests.support.server import SECONDS, wait_until
@@ -199,7 +199,7 @@ budget(1.0, window="hour", redis=redis.Redis.from_url(sys.argv[1]))  # it has no
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for Redis as long as it takes."""
     monkeypatch.setattr(spending, "_LONGEST_WAIT", SECONDS)
-    monkeypatch.setattr(shared_script, "_TIMEOUT", SECONDS)
+    monkeypatch.setattr(redis_script, "_TIMEOUT", SECONDS)
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def spend_elsewhere(server: Redis, dollars: float, per: str = "", key: str = "")
     [tally] = budgets.tallies
     spent = tally.find(key if per else None)
     count = round(dollars * 10**9)
-    client(server).register_script(shared_script._SCRIPT)(  # noqa: SLF001 - as that
+    client(server).register_script(redis_script._SCRIPT)(  # noqa: SLF001 - as that
         keys=[tally._key_of(spent)],  # noqa: SLF001 - the other process has the same name for it
         args=[100_000, "another.1", count, 0],
     )
@@ -314,9 +314,9 @@ class TestShared:
     ) -> None:
         """However long a call waits later: the sums of others count from the first call on."""
         monkeypatch.setattr(spending, "_LONGEST_WAIT", 0.0)
-        monkeypatch.setattr(shared_script, "_TIMEOUT", SECONDS)
-        monkeypatch.setattr(shared_spending, "_LONG", SECONDS)
-        monkeypatch.setattr(shared_spending.SharedTally, "patience", SECONDS)
+        monkeypatch.setattr(redis_script, "_TIMEOUT", SECONDS)
+        monkeypatch.setattr(redis_spending, "_LONG", SECONDS)
+        monkeypatch.setattr(redis_spending.SharedTally, "patience", SECONDS)
 
         async def main() -> None:
             await aspend()
@@ -630,7 +630,7 @@ class TestLost:
 
     def test_nobody_waits_long(self, server: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
         """Neither a thread nor a coroutine waits long, although the client would."""
-        monkeypatch.setattr(shared_script, "_TIMEOUT", SECONDS)
+        monkeypatch.setattr(redis_script, "_TIMEOUT", SECONDS)
 
         async def main() -> None:
             await aspend()

@@ -8,7 +8,7 @@ import pytest
 
 from pantheon_obs import llm_call
 from pantheon_obs.core import guard
-from pantheon_obs.llm.usage.reported import Reported
+from pantheon_obs.llm.usage.answer import Reported
 from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:

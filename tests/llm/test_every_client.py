@@ -17,8 +17,8 @@ import pytest
 from pantheon_obs import ConfigError, instrument, instrument_llm, llm_call
 from pantheon_obs.core import guard
 from pantheon_obs.llm import sdks
-from pantheon_obs.llm.methods import Sdk
-from pantheon_obs.llm.redirect import Redirect, copy_of
+from pantheon_obs.llm.replaced_code import Redirect, copy_of
+from pantheon_obs.llm.sdks import Sdk
 from pantheon_obs.testing import reset
 from tests.llm.sdk import MESSAGES
 
@@ -349,7 +349,7 @@ class TestModule:
     ) -> None:
         """The call is made without being observed."""
         instrument_llm(package)
-        monkeypatch.setattr("pantheon_obs.llm.sdks.is_part", lambda *_: 1 / 0)
+        monkeypatch.setattr("pantheon_obs.llm.every_client.is_part", lambda *_: 1 / 0)
 
         assert "Hi" == package.completion("Hi")
         assert {"instrument_llm"} == guard.reported()

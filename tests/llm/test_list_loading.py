@@ -13,7 +13,7 @@ import pytest
 
 from pantheon_obs import instrument, llm_call
 from pantheon_obs.core import guard
-from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.cost.price_list_loader import loader
 from tests.support import uwsgi
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def test_a_thread_that_cannot_start_leaves_calls_without_prices(
     def refuse(_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr("pantheon_obs.llm.cost.list_loading.Thread.start", refuse)
+    monkeypatch.setattr("pantheon_obs.llm.cost.price_list_loader.Thread.start", refuse)
     llm_call(lambda: LISTED)()
 
     assert [None] == [event.cost_usd for event in events]
@@ -165,7 +165,7 @@ def test_a_version_that_computes_in_another_way_is_not_used(
 FORKS = """
 import os
 from pantheon_obs import llm_call
-from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.testing import capture_events
 
 answer = {"model": "gpt-4o-mini", "usage": {"input_tokens": 1000, "output_tokens": 200}}
@@ -187,7 +187,7 @@ def test_a_fork_waits_until_it_is_loaded() -> None:
 AT_THE_END = """
 import builtins
 from pantheon_obs import configure_logging, llm_call
-from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.cost.price_list_loader import loader
 
 loader.load()
 loader.wait()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import llm_call
-from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.cost.price_list_loader import loader
 from tests.llm.test_usage import ENDED, MADE_OF, load, says
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import pytest
 
 from pantheon_obs import ConfigError, instrument, instrument_llm, llm_call, trace_context
 from pantheon_obs.llm.hosts import vendor_of
-from pantheon_obs.llm.methods import SDKS
+from pantheon_obs.llm.sdks import SDKS
 from pantheon_obs.testing import reset
 from tests.llm.provider import provider
 from tests.llm.scripted import Raw, aws_events, json_lines, scripted, sse

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import instrument_llm, llm_call
-from pantheon_obs.llm.usage import reported as background
-from pantheon_obs.llm.usage.reported import Reported
+from pantheon_obs.llm.usage import answer as background
+from pantheon_obs.llm.usage.answer import Reported
 from pantheon_obs.llm.usage.shapes import read
 
 if TYPE_CHECKING:

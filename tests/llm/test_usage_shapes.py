@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
 from pantheon_obs import llm_call
+from pantheon_obs.llm.usage.answer import Reported
 from pantheon_obs.llm.usage.fields import class_fields
-from pantheon_obs.llm.usage.find import tokens_of
-from pantheon_obs.llm.usage.reported import Reported
 from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE, first, read, read_usage
+from pantheon_obs.llm.usage.sources import tokens_of
 from tests.llm.test_usage import ENDED, FIXTURES, MADE_OF, Asking, as_mapping, load, says
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def test_each_row_has_a_fixture() -> None:
     assert {name_of(shape) for _, shape in MESSAGES} == {*shapes, *others}
     assert {name_of(shape) for _, shape in USAGE} == {
         "gateways.cost",  # these decline, so that another row reads the tokens
-        "gateways.cost_in_ticks",
+        "xai.cost_in_ticks",
         *(fixture["shape"] for fixture in USAGE_FIXTURES.values()),
     }
 

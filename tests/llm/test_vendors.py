@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pantheon_obs.llm.hosts import vendor_at
+from pantheon_obs.llm.hosts import place_at
 
 
 @pytest.mark.parametrize(
@@ -37,10 +37,10 @@ from pantheon_obs.llm.hosts import vendor_at
 )
 def test_a_host_is_that_of_a_vendor_or_of_nobody_known(url: object, vendor: str | None) -> None:
     """A gateway or a model at home has no vendor, whatever a client's class."""
-    assert vendor == vendor_at(url)
+    assert vendor == place_at(url)[0]
 
 
 def test_an_address_that_is_none_is_no_vendors() -> None:
     """A stub may have anything for its address."""
     with pytest.raises(ValueError, match="Invalid IPv6"):
-        vendor_at("http://[1")
+        place_at("http://[1")

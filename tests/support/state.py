@@ -37,7 +37,7 @@ MAY_STAY = {
     "sinks.metrics.port._prepare_for_forks": "called once per process",
     "adapters.asgi_relays._known": "facts about code objects, which do not change",
     "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",
-    "llm.cost.list_loading.loader": "the price list is loaded once per process",
+    "llm.cost.price_list_loader.loader": "the price list is loaded once per process",
     "sinks.logs.configure._level_before": "only read while a handler is installed",
     "sinks.logs.configure._settings": "only read while a handler is installed",
     "sinks.logs.delivery._output": "remembers the file of the standard output",

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from functools import partial, wraps
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from pantheon_obs.core.calls import leave_context
+from pantheon_obs.core.context import current_call
 from pantheon_obs.core.errors import refuse
-from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.switch import is_off
-from pantheon_obs.llm.cost.budgets import admit, catch_up
-from pantheon_obs.llm.cost.costs import pricing_of
-from pantheon_obs.llm.cost.list_loading import loader
-from pantheon_obs.llm.hosts import client_starter
-from pantheon_obs.llm.nesting import WithBlock, pop_block
-from pantheon_obs.llm.observe.functions import observed_function
-from pantheon_obs.llm.observe.values import SeveralAnswers
+from pantheon_obs.llm.cost.budget_checks import admit, catch_up
+from pantheon_obs.llm.cost.call_cost import pricing_of
+from pantheon_obs.llm.cost.price_list_loader import loader
+from pantheon_obs.llm.hosts import place_finder
+from pantheon_obs.llm.observe import generators
+from pantheon_obs.llm.observe.returned_values import deliver
 from pantheon_obs.llm.options import CallOptions, alias_finder
 from pantheon_obs.llm.report import LlmCall
-from pantheon_obs.llm.usage.find import attached_usage
-from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.with_block import LlmCallHandle, WithBlock, end_block
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.llm.cost.costs import Prices
-    from pantheon_obs.llm.observe.functions import Starter
+    from pantheon_obs.llm.cost.call_cost import Prices
+
+    Starter = Callable[[tuple[Any, ...], dict[str, Any]], LlmCall]
 
 Decorated = TypeVar(
     "Decorated", bound="Callable[..., Any] | staticmethod[..., Any] | classmethod[Any, ..., Any]"
@@ -34,8 +34,6 @@ Decorated = TypeVar(
 
 # The attribute of a decorated function; `functools.wraps` copies it to wrappers around that.
 OBSERVED = "_pantheon_obs_llm_call"
-
-_guard = Guard("llm call")
 
 
 def has_observer(function: object) -> bool:
@@ -148,16 +146,25 @@ class LlmCallObserver:
             return function
         named: Any = function.func if isinstance(function, partial) else function
         start = self._starter(function, getattr(named, "__name__", type(named).__name__))
-        decorated: Any = wraps(function)(observed_function(function, start))
+        decorated: Any = wraps(function)(_observed(function, start))
         setattr(decorated, OBSERVED, True)
         return decorated  # type: ignore[no-any-return]
 
     def _starter(self, function: Callable[..., Any] | None, name: str) -> Starter:
         options = replace(self._options, operation=self._options.operation or name)
         find_alias = alias_finder(function, self._model)
-        if options.method is not None:
-            return client_starter(options, find_alias)
-        return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs), options.provider)
+        if options.method is None:
+            return lambda args, kwargs: LlmCall(options, find_alias(args, kwargs), options.provider)
+        place_of = place_finder(options)
+
+        def start(args: tuple[Any, ...], kwargs: dict[str, Any]) -> LlmCall:
+            vendor, is_regional = place_of(args, kwargs)
+            call = LlmCall(options, find_alias(args, kwargs), vendor)
+            if is_regional:
+                call.reported.served = {"place": "regional"}
+            return call
+
+        return start
 
     def __enter__(self) -> LlmCallHandle:
         """Start a call.
@@ -171,18 +178,7 @@ class LlmCallObserver:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """End the call; an error passes."""
-        self._end(error)
-
-    def _end(self, error: BaseException | None) -> LlmCall:
-        call: LlmCall = pop_block(self._entered).leave()
-        if error is not None:
-            call.failed(error)
-        elif call.reported.finished is False:
-            call.abandoned()  # before the terminal chunk, be it by choice or not
-        else:
-            call.end("ok")
-        call.settle()
-        return call
+        end_block(self._entered, error)
 
     async def __aenter__(self) -> LlmCallHandle:
         """Start a call, as `__enter__`."""
@@ -194,57 +190,56 @@ class LlmCallObserver:
 
     async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         """End the call, as `__exit__`."""
-        call = self._end(error)
+        call = end_block(self._entered, error)
         if call.awaited:
             await catch_up(call)
 
 
-class LlmCallHandle:
-    """Records the progress of one call; none of its methods raises an `Exception`."""
+def _observed(function: Callable[..., Any], start: Starter) -> Callable[..., Any]:
+    """Wrap a function in one of its own kind; `start` starts a call, given the arguments."""
 
-    def __init__(self, call: LlmCall) -> None:
-        self._call = call
-        self._answers = SeveralAnswers(call.reported)
-        self._results = 0
-        self._attached: Any = None  # the usage that the first result carries
-
-    def chunk(self, chunk: object) -> None:
-        """Count a chunk of the answer.
-
-        Args:
-            chunk: The chunk. The times to the first one and to the first with content are taken,
-                and the usage, model and finish reason that it reports are kept.
-        """
-        call = self._call
+    def open_inner(*args: Any, **kwargs: Any) -> tuple[Any, generators.CallFinalizer]:
+        # At the first step: a generator that never starts has called nothing.
+        inner = function(*args, **kwargs)
+        call = start(args, kwargs)
         call.begin_stream()
-        call.chunks += 1
-        call.recent.append(chunk)
-        if call.chunks >= call.look_at:
-            call.look(chunk, perf_counter())
+        return inner, generators.CallFinalizer(call)
 
-    def usage(self, usage: object) -> None:
-        """Set the usage.
+    async def observed_async(*args: Any, **kwargs: Any) -> Any:
+        call = start(args, kwargs)
+        if call.awaited:
+            await admit(call)
+        token = current_call.set(call)  # in place: `OwnCode` costs more, and this runs per call
+        try:
+            result = await function(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            call.settle()
+            raise
+        finally:
+            leave_context(token)
+        result = deliver(result, call)
+        if call.awaited:
+            await catch_up(call)
+        return result
 
-        Args:
-            usage: `(input_tokens, output_tokens)`, a usage object or a future of one.
-        """
-        self._call.attached = usage
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        call = start(args, kwargs)
+        token = current_call.set(call)
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            call.settle()
+            raise
+        finally:
+            current_call.reset(token)
+        return deliver(result, call)
 
-    def result(self, result: object) -> None:
-        """Read the usage, model and finish reason of a response. Several are added up.
-
-        Args:
-            result: The response.
-        """
-        call = self._call
-        with _guard:
-            if call.streamed:
-                read(result, call.reported)
-            else:
-                self._results += 1
-                self._answers.add(result)
-            if self._results > 1:
-                if call.attached is self._attached:
-                    call.attached = None
-            elif call.attached is None:
-                call.attached = self._attached = attached_usage(result)
+    if inspect.isasyncgenfunction(function):
+        return generators.async_generator_observer(open_inner)
+    code = getattr(function, "__code__", None)
+    is_awaitable = code is not None and code.co_flags & inspect.CO_ITERABLE_COROUTINE
+    if inspect.isgeneratorfunction(function) and not is_awaitable:
+        return generators.generator_observer(open_inner)
+    return observed_async if inspect.iscoroutinefunction(function) else observed

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary, ref
 
 from pantheon_obs.core.chains import is_cancellation
 from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.llm.redirect import Redirect, copy_of
+from pantheon_obs.llm.replaced_code import Redirect, copy_of
 
 Sender = Literal["consumer", "time-out"]
 

@@ -12,20 +12,20 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.installed import imported
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.llm.call import LlmCallObserver, has_observer
-from pantheon_obs.llm.cost.costs import pricing_of
-from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.cost.call_cost import pricing_of
+from pantheon_obs.llm.cost.price_list_loader import loader
+from pantheon_obs.llm.every_client import functions_at, is_watched
 from pantheon_obs.llm.hosts import vendor_of
-from pantheon_obs.llm.instrumentation import LlmInstrumentation, on_path, title_of
-from pantheon_obs.llm.methods import SDKS
+from pantheon_obs.llm.one_client import LlmInstrumentation, on_path, title_of
 from pantheon_obs.llm.options import CallOptions
-from pantheon_obs.llm.sdks import SDK_NAMES, functions_at, is_watched, sdk_of
+from pantheon_obs.llm.sdks import SDK_NAMES, SDKS, sdk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pantheon_obs.llm.cost.costs import Prices
-    from pantheon_obs.llm.instrumentation import Observe, Observers
-    from pantheon_obs.llm.methods import Sdk
+    from pantheon_obs.llm.cost.call_cost import Prices
+    from pantheon_obs.llm.one_client import Observe, Observers
+    from pantheon_obs.llm.sdks import Sdk
 
 # The default methods of a gateway, with their operations.
 _GATEWAY = {"generate": "generate", "stream": "stream"}

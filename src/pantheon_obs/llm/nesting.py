@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, currentframe
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
+from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
 from pantheon_obs.core.llm_events import REFUSED
 from pantheon_obs.core.serving import active
-from pantheon_obs.llm.usage.reported import Reported, add_counts
+from pantheon_obs.llm.usage.answer import Reported, add_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Token
-    from types import FrameType
 
     from pantheon_obs.core.context import OpenCall
     from pantheon_obs.core.llm_events import CostSource, LlmCallFinished, UsageStatus
-    from pantheon_obs.llm.methods import Sdk
+    from pantheon_obs.llm.sdks import Sdk
 
 # The most certain first.
 _SOURCES: tuple[CostSource | None, ...] = (None, "provider", "prices", "list")
-_GENERATOR = CO_GENERATOR | CO_ASYNC_GENERATOR
-_SKIPPED = frozenset({__name__, "pantheon_obs.llm.call", "contextlib"})
 
 
 def outer_call(call: Any) -> Any:
@@ -69,11 +64,11 @@ class OwnCode:
 class InnerCalls:
     """The calls that one call has made: those not reported yet, and the sums of the others.
 
-    `awaited` says whether the outer call waits for them with its event, `taken` whether its event
+    `keep_outer_waiting` says whether the outer call's event waits for theirs, `taken` whether it
     has the sums, so that calls which end later count by themselves.
     """
 
-    awaited = False
+    keep_outer_waiting = False
     cost_usd: float | None = None
     cost_source: CostSource | None = None
     unpriced = 0
@@ -113,46 +108,3 @@ class InnerCalls:
     def have_usage(self) -> bool:
         """Whether one of them has reported tokens."""
         return self._used.usage_status != "missing"
-
-
-class WithBlock:
-    """The block of a `with` statement, which is its call's own code."""
-
-    def __init__(self, call: OpenCall) -> None:
-        self._call = call
-        frame = _frame_of_with()
-        self.frame = id(frame)
-        self._token: Token[OpenCall | None] | None = None
-        # In a generator the context variable would be visible to the consumer, too.
-        if frame.f_code.co_flags & _GENERATOR:
-            enter_frame(frame, call)
-        else:
-            self._token = current_call.set(call)
-
-    def leave(self) -> Any:
-        """End the block and return its call."""
-        if self._token is not None:
-            leave_context(self._token)
-        else:
-            leave_frame(self.frame, self._call)
-        return self._call
-
-
-def pop_block(entered: list[WithBlock]) -> WithBlock:
-    """Remove and return the block that ends here; several tasks may share the list."""
-    frame = id(_frame_of_with())
-    for block in reversed(entered):
-        if block.frame == frame:
-            entered.remove(block)
-            return block
-    return entered.pop()
-
-
-def _frame_of_with() -> FrameType:
-    """Return the frame with the `with` statement, or the frame that uses contextlib's managers."""
-    frame: Any = currentframe()
-    while frame.f_back is not None and any(
-        near.f_globals.get("__name__") in _SKIPPED for near in (frame, frame.f_back)
-    ):
-        frame = frame.f_back
-    return frame  # type: ignore[no-any-return]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from pantheon_obs.core.llm_events import LlmCallFinished
-    from pantheon_obs.llm.methods import Sdk
+    from pantheon_obs.llm.sdks import Sdk
 
     Finder = Callable[[tuple[Any, ...], Mapping[str, Any]], str | None]
 

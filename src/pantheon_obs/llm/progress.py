@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.cancellations import sender_of
-from pantheon_obs.llm.cost.list_loading import loader
+from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.llm.usage.errors import error_type_of, read_exception
-from pantheon_obs.llm.usage.find import read_billed
 from pantheon_obs.llm.usage.pieces import without_pieces
 from pantheon_obs.llm.usage.shapes import read
+from pantheon_obs.llm.usage.sources import read_billed
 
 if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.llm_events import LlmOutcome
     from pantheon_obs.llm.nesting import InnerCalls
     from pantheon_obs.llm.options import CallOptions
-    from pantheon_obs.llm.usage.reported import Reported
+    from pantheon_obs.llm.usage.answer import Reported
 
 _WINDOW = 16  # chunks that are looked at in one go
 _NO_CHUNKS: deque[Any] = deque(maxlen=0)

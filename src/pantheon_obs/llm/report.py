@@ -17,14 +17,14 @@ from pantheon_obs.core.serving import active
 from pantheon_obs.core.spans import span_of
 from pantheon_obs.core.timing import add_llm_call
 from pantheon_obs.llm.cancellations import watch
-from pantheon_obs.llm.cost.budgets import budgets
-from pantheon_obs.llm.cost.costs import set_cost
-from pantheon_obs.llm.cost.list_loading import loader
-from pantheon_obs.llm.methods import RETRIEVE
+from pantheon_obs.llm.cost.budget_checks import budgets
+from pantheon_obs.llm.cost.call_cost import set_cost
+from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.llm.nesting import InnerCalls, is_part, outer_call
 from pantheon_obs.llm.progress import Progress
-from pantheon_obs.llm.usage.find import Found, attached_usage, find_usage
-from pantheon_obs.llm.usage.reported import Reported, is_due
+from pantheon_obs.llm.sdks import RETRIEVE
+from pantheon_obs.llm.usage.answer import Reported, is_due
+from pantheon_obs.llm.usage.sources import Found, attached_usage, find_usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +126,7 @@ class LlmCall(Progress):
         known = (found.tokens or self.reported).usage_status != "missing"
         if known or self.outcome in ("error", "cancelled"):  # else they may run for any time
             return False
-        inner.awaited = True  # before the check: the last one may end between the two
+        inner.keep_outer_waiting = True  # before the check: the last one may end between the two
         return bool(inner.open)
 
     def _find_usage(self, source: Any) -> Found:
@@ -222,7 +222,7 @@ class LlmCall(Progress):
         """Settle this call if it has waited for the inner call that was reported now."""
         inner = self.inner_calls()
         inner.open.discard(call)
-        if inner.awaited and not inner.open:
+        if inner.keep_outer_waiting and not inner.open:
             self.settle()
 
 

@@ -1,103 +1,214 @@
-"""Observe every client of an SDK, at the functions that all of them call."""
+"""The SDKs of models: one row for each, with the methods of its clients that call a model.
+
+A method is named by its path from the client. Not all clients of an SDK, nor all its versions, have
+all of them: those that a client has are observed.
+"""
 
 from __future__ import annotations
 
-import sys
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import reduce
-from inspect import getattr_static, unwrap
-from operator import attrgetter
-from threading import Lock
-from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
-
-from pantheon_obs.core.calls import call_here
-from pantheon_obs.core.guard import report
-from pantheon_obs.llm.call import has_observer
-from pantheon_obs.llm.methods import SDKS
-from pantheon_obs.llm.nesting import is_part, outer_call
-from pantheon_obs.llm.redirect import Redirect, copy_of
+from itertools import product
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from pantheon_obs.llm.methods import Sdk
+# The operation of methods that fetch an answer which is made in the background. The answer is
+# reported once, when it is complete: fetching it is no call of a model.
+RETRIEVE = "retrieve"
+# The operations whose answer may be a plain text.
+TEXTS = frozenset({"transcriptions", "translations"})
 
+
+class Sdk(NamedTuple):
+    """The client classes of an LLM SDK, under their names, sync and async; subclasses included."""
+
+    package: str  # that has them
+    names: frozenset[str]
+    # The path to the URL of the interface that a client uses; its host shows the vendor. Empty for
+    # a client of gRPC, whose channel has it.
+    url: str
+    operations: Mapping[str, str]  # by the path to each method that calls a model
+    vendor: str | None = None  # of a client that has no URL
+    makers: tuple[str, ...] = ()  # paths to methods that return an object with more methods
+    functions: Mapping[str, str] = {}  # of the package itself that call a model: their operations
+    modules: tuple[str, ...] = ()  # others that stand for the package
+    # The path to the package's function that makes each client, where it makes their classes too.
+    factory: str = ""
+    # Which SDKs' calls are parts of a call of this SDK, if the code of that call makes them.
+    parts: Literal["own", "all", "none"] = "own"
+
+    def has(self, module: str) -> bool:
+        """Whether a module is the package or in it."""
+        return f"{module}.".startswith(f"{self.package}.")
+
+
+def _pairs(*names: str) -> frozenset[str]:
+    return frozenset(names) | {f"Async{name}" for name in names}
+
+
+def _paths(operation: str, *parts: Iterable[str]) -> dict[str, str]:
+    """Name the operation of the paths that these parts make, one of each."""
+    return dict.fromkeys(map("".join, product(*parts)), operation)
+
+
+_BOTH = ("", "beta.")
+# Most SDKs have OpenAI's names, and are made by the same generator.
+_OPENAI = {
+    **_paths("chat", _BOTH, ("chat.completions.",), ("create", "parse", "stream")),
+    **_paths("responses", _BOTH, ("responses.",), ("create", "parse", "stream", "compact")),
+    **_paths(RETRIEVE, _BOTH, ("responses.retrieve",)),
+    "embeddings.create": "embeddings",
+    "completions.create": "completions",
+    "moderations.create": "moderations",
+    "decisions.create": "decisions",
+    "rerank.create": "rerank",
+    **_paths("images", ("images.",), ("generate", "edit", "create_variation")),
+    "audio.speech.create": "speech",
+    "audio.transcriptions.create": "transcriptions",
+    "audio.translations.create": "translations",
+}
+_ANTHROPIC = {
+    **_paths("messages", _BOTH, ("messages.",), ("create", "parse", "stream")),
+    "completions.create": "completions",
+}
+_AIO = ("", "aio.")
+_GENAI = {
+    **_paths(
+        "generate_content", _AIO, ("models.generate_content", "models.generate_content_stream")
+    ),
+    **_paths("embeddings", _AIO, ("models.embed_content",)),
+    **_paths("images", _AIO, ("models.generate_images",)),
+    **_paths(
+        "images", _AIO, ("models.",), ("edit", "upscale", "recontext", "segment"), ("_image",)
+    ),
+    **_paths("interactions", _AIO, ("interactions.create",)),
+    **_paths(RETRIEVE, _AIO, ("interactions.get",)),
+}
+_SYNC = ("", "_async")
+_MISTRAL = {
+    **_paths("chat", ("chat.", "agents."), ("complete", "stream", "parse", "parse_stream"), _SYNC),
+    **_paths("completions", ("fim.",), ("complete", "stream"), _SYNC),
+    **_paths("responses", ("responses.create",), _SYNC),
+    **_paths(
+        "conversations",
+        ("beta.conversations.",),
+        ("start", "append", "restart"),
+        ("", "_stream"),
+        _SYNC,
+    ),
+    **_paths("embeddings", ("embeddings.create",), _SYNC),
+    **_paths("moderations", ("classifiers.",), ("moderate", "moderate_chat"), _SYNC),
+    **_paths("classifications", ("classifiers.",), ("classify", "classify_chat"), _SYNC),
+    **_paths("ocr", ("ocr.process",), _SYNC),
+    **_paths("speech", ("audio.speech.complete",), _SYNC),
+    **_paths("transcriptions", ("audio.transcriptions.",), ("complete", "stream"), _SYNC),
+}
+_COHERE = {
+    **_paths("chat", ("", "v2."), ("chat", "chat_stream")),
+    **_paths("embeddings", ("", "v2."), ("embed",)),
+    **_paths("rerank", ("", "v2."), ("rerank",)),
+    **_paths("completions", ("generate", "generate_stream", "summarize")),
+    "classify": "classifications",
+    "audio.transcriptions.create": "transcriptions",
+}
+_OLLAMA = {
+    "chat": "chat",
+    "generate": "generate",
+    "embed": "embeddings",
+    "embeddings": "embeddings",
+}
+_XAI = {
+    **_paths("chat", ("sample", "stream", "parse", "defer", "compact"), ("", "_batch")),
+    "chat.compact_context": "chat",
+    **_paths("images", ("image.sample",), ("", "_batch")),
+}
+_BEDROCK = {
+    **_paths("converse", ("converse", "converse_stream")),
+    **_paths("invoke_model", ("invoke_model", "invoke_model_with_response_stream")),
+}
+_LITELLM = {
+    path: operation
+    for name, operation in {
+        "completion": "chat",
+        "text_completion": "completions",
+        "responses": "responses",
+        "anthropic_messages": "messages",
+        "embedding": "embeddings",
+        "image_generation": "images",
+        "image_edit": "images",
+        "moderation": "moderations",
+        "rerank": "rerank",
+        "speech": "speech",
+        "transcription": "transcriptions",
+    }.items()
+    for path in (name, f"a{name}")
+}
+_LM15 = {
+    **_paths("chat", ("complete", "stream")),
+    "image_generate": "images",
+    "speech_generate": "speech",
+}
+_LM15_CLIENTS = _pairs(
+    *("BaseProviderLM", "AnthropicLM", "ClaudeCodeLM", "GeminiLM", "OpenAILM", "OpenAIChatLM"),
+    *("OpenAICodexLM", "TypeSafeLM", "XaiLM"),
+)
+
+SDKS = (
+    Sdk("openai", _pairs("OpenAI"), "base_url", _OPENAI),
+    Sdk(
+        "anthropic",
+        _pairs("Anthropic", "AnthropicBedrock", "AnthropicBedrockMantle", "AnthropicVertex"),
+        "base_url",
+        _ANTHROPIC,
+    ),
+    Sdk(
+        "google.genai",
+        frozenset({"Client"}),
+        "_api_client._http_options.base_url",
+        _GENAI,
+        parts="none",  # a call runs the application's tools, which may call a model
+    ),
+    Sdk("groq", _pairs("Groq"), "base_url", _OPENAI),
+    Sdk("together", _pairs("Together"), "base_url", _OPENAI),
+    Sdk(
+        "mistralai",
+        frozenset({"Mistral", "MistralAzure", "MistralGCP", "MistralGoogleCloud"}),
+        "sdk_configuration.server_url",
+        _MISTRAL,
+        vendor="mistral_ai",
+        modules=("mistralai.client",),  # which has them since 2.0
+    ),
+    Sdk("cohere", _pairs("Client", "ClientV2"), "_client_wrapper._base_url", _COHERE),
+    Sdk("ollama", _pairs("Client"), "_client.base_url", _OLLAMA, functions=_OLLAMA),
+    Sdk("xai_sdk", frozenset({"Client"}), "", _XAI, makers=("chat.create",)),
+    *(
+        Sdk(
+            f"{prefix}botocore.client",
+            frozenset({"BedrockRuntime"}),
+            "meta.endpoint_url",
+            _BEDROCK,
+            modules=(f"{prefix}botocore", f"{prefix}boto3"),
+            factory=f"{prefix.title()}ClientCreator.create_client",
+        )
+        for prefix in ("", "aio")
+    ),
+    Sdk("lm15", _LM15_CLIENTS, "base_url", _LM15),
+    # dspy has a copy of it, which sends its calls, unless it is set to use litellm.
+    Sdk("dspy._vendor.lm15", _LM15_CLIENTS, "base_url", _LM15, modules=("dspy",)),
+    # A router calls these functions, once for each attempt; they call other SDKs.
+    Sdk("litellm", frozenset(), "url", {}, functions=_LITELLM, parts="all"),
+    Sdk("litellm", frozenset({"Router"}), "url", _LITELLM, parts="all"),
+    Sdk(
+        "claude_agent_sdk",
+        frozenset({"ClaudeSDKClient"}),
+        "url",
+        {"receive_response": "agent"},
+        vendor="anthropic",
+        functions={"query": "agent"},
+    ),
+)
 SDK_NAMES = ", ".join(sdk.package for sdk in SDKS)
-
-_lock = Lock()
-_watched: dict[FunctionType, _Watched] = {}
-
-
-class _Watched:
-    """A watched function; the first of its watchers that knows a client observes the call."""
-
-    def __init__(self, function: FunctionType) -> None:
-        self.watchers: list[Watcher] = []
-        self._original = copy_of(function)
-        self.redirect = Redirect(function, self._choose)
-
-    def _choose(self, args: tuple[Any, ...]) -> Any:
-        """Return the function to call: the original one, or that with its observer."""
-        try:
-            subject = args[0] if args else None
-            if not has_observer(subject):  # as a resource of an observed client has
-                for watcher in self.watchers:
-                    in_resource = "." in watcher.path
-                    client = getattr(subject, "_client", None) if in_resource else subject
-                    if client is None or isinstance(client, watcher.kind):
-                        if is_part(outer_call(call_here()), watcher.sdk):
-                            break
-                        observers = watcher.observers_of(subject if client is None else client)
-                        return observers[watcher.path](self._original)
-        except Exception as error:  # noqa: BLE001 - the guard, in a place that must return a value
-            report("instrument_llm", error)
-        return self._original
-
-
-@dataclass(eq=False)
-class Watcher:
-    """Observes the calls of a function by the clients of a class, until `undo()`.
-
-    `observers_of` has, for a client or resource, the observer of a function, by path. An
-    `automatic` watcher stands behind the watchers that the application has asked for.
-    """
-
-    function: Any
-    kind: type
-    sdk: Sdk
-    path: str
-    observers_of: Callable[[Any], Mapping[str, Callable[[Any], Any]]]
-    automatic: bool
-
-    def __post_init__(self) -> None:
-        """Begin to watch."""
-        with _lock:
-            watched = _watched.get(self.function)
-            if watched is None:
-                watched = _watched[self.function] = _Watched(self.function)
-            watched.watchers = sorted((*watched.watchers, self), key=attrgetter("automatic"))
-
-    def undo(self) -> None:
-        """Observe the calls no more."""
-        with _lock, suppress(KeyError):  # a second time
-            watched = _watched[self.function]
-            watched.watchers = [other for other in watched.watchers if other is not self]
-            if not watched.watchers:
-                _watched.pop(self.function).redirect.undo()
-
-
-def is_watched(sdk: Sdk) -> bool:
-    """Whether a class or the module of an SDK is observed."""
-    return any(watcher.sdk is sdk for each in [*_watched.values()] for watcher in each.watchers)
-
-
-def reset() -> None:
-    """Observe no class or module any more (used by `pantheon_obs.testing.reset`)."""
-    with _lock:
-        while _watched:
-            _watched.popitem()[1].redirect.undo()
 
 
 def sdk_of(subject: Any) -> Sdk | None:
@@ -112,104 +223,6 @@ def sdk_of(subject: Any) -> Sdk | None:
     kind: Any = subject if isinstance(subject, type) else subject.__class__
     for base in kind.__mro__:
         for sdk in SDKS:
-            if base.__name__ in sdk.names and _is_in(base.__module__, sdk):
+            if base.__name__ in sdk.names and sdk.has(base.__module__):
                 return sdk
     return None
-
-
-def functions_at(subject: Any, sdk: Sdk, path: str) -> list[tuple[type, FunctionType]]:
-    """List the functions that the clients of a class, or of a module's classes, call by a path.
-
-    Each has the class of the objects that call it; `object` stands for the functions of the module
-    itself, and for the objects that the clients make.
-    """
-    classes = [subject]
-    found: list[tuple[type, Any]] = []
-    functions: list[tuple[type, Any]] = []
-    if path == sdk.factory:
-        with suppress(AttributeError):  # half of the package is imported
-            found = [(object, attrgetter(path)(sys.modules.get(sdk.package)))]
-        classes = []
-    elif isinstance(subject, ModuleType):
-        functions = [(object, layer) for layer in _layers_of(vars(subject).get(path), sdk)]
-        classes = _classes_in(subject, sdk)
-    for kind in classes:
-        found.append((kind, _method_at(kind, path, sdk)))
-        made = (_result_of(kind, maker, sdk) for maker in sdk.makers)
-        found += ((object, _method_at(result, path, sdk)) for result in made)
-    functions += [(kind, _function_of(method, sdk)) for kind, method in found]
-    return [(kind, function) for kind, function in functions if isinstance(function, FunctionType)]
-
-
-def _classes_in(module: ModuleType, sdk: Sdk) -> list[Any]:
-    """List the classes of clients that a module has, or else its package as far as imported."""
-    names = dict.fromkeys((*sdk.names, *(f"Async{name}" for name in sdk.names)))
-    classes = [kind for name in names if (kind := getattr(module, name, None))]
-    if not classes:
-        modules = [other for name, other in [*sys.modules.items()] if _is_in(name, sdk)]
-        found = (getattr(other, name, None) for other in modules for name in names)
-        classes = [*dict.fromkeys(kind for kind in found if isinstance(kind, type))]
-    return classes
-
-
-def _method_at(kind: Any, path: str, sdk: Sdk) -> Any:
-    *resources, name = path.split(".")
-    return getattr_static(_kind_at(kind, resources, sdk), name, None)
-
-
-def _result_of(kind: Any, path: str, sdk: Sdk) -> Any:
-    """Return the class of a method's result, if its annotation names it."""
-    *resources, _ = path.split(".")
-    with suppress(Exception):
-        result = get_type_hints(_method_at(kind, path, sdk))["return"]
-        if isinstance(result, TypeVar):  # of a generic base of the resource
-            owner = _kind_at(kind, resources, sdk)
-            (reference,) = get_args(owner.__orig_bases__[0])
-            result = vars(sys.modules[owner.__module__])[reference.__forward_arg__]
-        return result
-    return None
-
-
-def _kind_at(kind: Any, resources: list[str], sdk: Sdk) -> Any:
-    """Return the class of a resource that the instances of a class have, if it is known."""
-    # The properties that make resources need no more of a client than its methods, and at most its
-    # configuration, which they pass on.
-    with suppress(Exception):
-        client = object.__new__(kind)
-        vars(client)[sdk.url.partition(".")[0]] = None
-        return type(reduce(getattr, resources, client))
-    return reduce(_annotated, resources, kind)
-
-
-def _annotated(kind: Any, name: str) -> Any:
-    """Return the class of an attribute by its annotation."""
-    made = getattr_static(kind, name, None)
-    maker = getattr(made, "fget", None) or getattr(made, "func", None)
-    with suppress(Exception):
-        return get_type_hints(maker or kind)["return" if maker else name]
-    return None
-
-
-def _function_of(method: Any, sdk: Sdk) -> Any:
-    """Return the SDK's own function, below the wrappers of other libraries."""
-    return unwrap(
-        method,
-        stop=lambda layer: (
-            isinstance(layer, FunctionType) and _is_in(layer.__globals__["__name__"], sdk)
-        ),
-    )
-
-
-def _layers_of(function: Any, sdk: Sdk) -> list[Any]:
-    """Return a function of a module, and the SDK's functions that it wraps.
-
-    Other parts of the SDK, and imports of its inner modules, call the inner ones.
-    """
-    layers = [_function_of(function, sdk)]
-    while inner := getattr(layers[-1], "__wrapped__", None):
-        layers.append(inner)
-    return layers
-
-
-def _is_in(module: str, sdk: Sdk) -> bool:
-    return f"{module}.".startswith(f"{sdk.package}.")

@@ -29,7 +29,7 @@ _METHODS = (
 _BETWEEN = frozenset({"redis", "sentry_sdk", "opentelemetry", "wrapt"})
 # Code whose commands are not the application's: Celery's, our own, a cluster's.
 _APART = frozenset(name for row in PRODUCTS for name in row.cache_users)
-_MODULES_APART = ("redis.cluster", "redis.asyncio.cluster", "pantheon_obs.llm.cost.shared_")
+_MODULES_APART = ("redis.cluster", "redis.asyncio.cluster", "pantheon_obs.llm.cost.redis_")
 
 _patches = Patches()
 undo = _patches.undo

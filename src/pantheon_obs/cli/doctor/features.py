@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.cli.doctor.finding import Finding, fault
 from pantheon_obs.cli.stories.tracebacks import is_own
 from pantheon_obs.llm.instrument import is_observed
-from pantheon_obs.llm.methods import SDKS
-from pantheon_obs.llm.sdks import sdk_of
+from pantheon_obs.llm.sdks import SDKS, sdk_of
 from pantheon_obs.sinks.sentry.options import dsn_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.core.undoable import Undoable
-from pantheon_obs.llm.cost.budgets import as_key, budgets
+from pantheon_obs.llm.cost.budget_checks import as_key, budgets
 from pantheon_obs.llm.cost.spending import PER_DOLLAR, WINDOWS, Tally, deadline
 
 if TYPE_CHECKING:
@@ -181,8 +181,8 @@ def _number(name: str, value: Any, least: float, accepted: str) -> float:
 
 
 def _shared_tally(per: str | None, window: BudgetWindow, client: object) -> Any:
-    from pantheon_obs.llm.cost.shared_script import script_of, shared_name  # noqa: PLC0415 - only with Redis
-    from pantheon_obs.llm.cost.shared_spending import SharedTally  # noqa: PLC0415 - as above
+    from pantheon_obs.llm.cost.redis_script import script_of, shared_name  # noqa: PLC0415 - only with Redis
+    from pantheon_obs.llm.cost.redis_spending import SharedTally  # noqa: PLC0415 - as above
 
     name = shared_name(per, window)
     known = [each for each in budgets.tallies if getattr(each, "name", None) == name]

@@ -16,6 +16,8 @@ from operator import mul
 from time import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pantheon_obs.llm.hosts import VENDORS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 _MAX_RESOLVED = 1000  # users may choose the names of models
 _UNKNOWN = 0.0, None  # to be resolved
 _MINUTE = 60  # seconds; prices change at whole minutes
-# OpenTelemetry's names of vendors that genai-prices does not know, or takes for another vendor's.
-_IDS = {"azure.ai.openai": "azure", "azure.ai.inference": "azure", "x_ai": "x-ai"}
+_NAMES_IN_LIST = {vendor.name: vendor.listed_as for vendor in VENDORS if vendor.listed_as}
 # OpenAI's models that search before each answer, also where it cites nothing; the fee of a search
 # is not in the list. https://developers.openai.com/api/docs/guides/tools-web-search
 _SEARCHING = re.compile(r"(?:.*/)?gpt-[\w.-]+-search-(?:preview|api)").match
@@ -155,7 +156,7 @@ class PriceList:
 
     def _find(self, models: list[str], provider: str | None) -> Any:
         """Return the vendor and the first of the models that it sells, or None."""
-        known = _IDS.get(provider or "", provider)
+        known = _NAMES_IN_LIST.get(provider or "", provider)
         for model in models:
             try:
                 return self._snapshot.find_provider_model(model, None, known, None)

@@ -12,20 +12,20 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import Guard
-from pantheon_obs.llm.cost.budgets import admit, catch_up
+from pantheon_obs.llm.cost.budget_checks import admit, catch_up
 from pantheon_obs.llm.nesting import OwnCode
 from pantheon_obs.llm.observe.generators import CallFinalizer
 from pantheon_obs.llm.observe.streams import closing, dropping, observed_method, record_close
-from pantheon_obs.llm.usage.find import attached_usage, error_of, is_future
 from pantheon_obs.llm.usage.shapes import read_json
+from pantheon_obs.llm.usage.sources import attached_usage, error_of, is_future
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import CoroutineType
 
-    from pantheon_obs.llm.observe.objects import Methods, ObservedClass
+    from pantheon_obs.llm.observe.observed_objects import Methods, ObservedClass
     from pantheon_obs.llm.report import LlmCall
-    from pantheon_obs.llm.usage.reported import Reported
+    from pantheon_obs.llm.usage.answer import Reported
 
     Deliver = Callable[[Any, LlmCall], Any]
     Method = Callable[..., Any]
@@ -34,7 +34,7 @@ _guard_future = Guard("llm future")
 _guard = Guard("llm raw response")
 
 
-async def awaited(
+async def await_and_deliver(
     coroutine: CoroutineType[Any, Any, Any], finalizer: CoroutineFinalizer, deliver: Deliver
 ) -> Any:
     """Await the application's coroutine, and let `deliver` observe its result."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.chains import is_cancellation
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.cost.budgets import admit, catch_up
+from pantheon_obs.llm.cost.budget_checks import admit, catch_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator

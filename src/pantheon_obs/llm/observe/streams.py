@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
-from pantheon_obs.llm.cost.budgets import admit, catch_up
+from pantheon_obs.llm.cost.budget_checks import admit, catch_up
 from pantheon_obs.llm.nesting import OwnCode
 from pantheon_obs.llm.observe import generators
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.llm.observe.objects import Methods, ObservedClass
+    from pantheon_obs.llm.observe.observed_objects import Methods, ObservedClass
     from pantheon_obs.llm.report import LlmCall
 
     Method = Callable[..., Any]

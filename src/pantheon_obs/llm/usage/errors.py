@@ -13,7 +13,7 @@ from orjson import JSONDecodeError, loads
 from pantheon_obs.llm.usage.fields import Memo, either, field, has
 
 if TYPE_CHECKING:
-    from pantheon_obs.llm.usage.reported import Reported
+    from pantheon_obs.llm.usage.answer import Reported
 
 UNKNOWN = "ProviderError"
 

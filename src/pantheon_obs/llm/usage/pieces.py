@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.llm.usage.beside import SERVED, open_message
+from pantheon_obs.llm.usage.billed_items import SERVED, open_message
 from pantheon_obs.llm.usage.fields import (
     EXTRA,
     KEYS,
@@ -20,7 +20,7 @@ from pantheon_obs.llm.usage.fields import (
     stored,
 )
 from pantheon_obs.llm.usage.shapes import MESSAGES, USAGE
-from pantheon_obs.llm.usage.vendors.openai import CONTENT, data_of
+from pantheon_obs.llm.usage.vendors.openai_chat import CONTENT, data_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,9 @@ from typing import Any
 from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
-from pantheon_obs.llm.usage.beside import OTHER, add_beside, add_detail
+from pantheon_obs.llm.usage.answer import COUNTS, Reported, read_counts
+from pantheon_obs.llm.usage.billed_items import OTHER, add_detail, add_other_counts
 from pantheon_obs.llm.usage.fields import KEYS, asked, class_fields, field, has, stored, text
-from pantheon_obs.llm.usage.reported import COUNTS, Reported, read_counts
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     bedrock,
@@ -27,8 +27,8 @@ from pantheon_obs.llm.usage.vendors import (
     gateways,
     gemini,
     ollama,
-    openai,
-    openai_usage,
+    openai_chat,
+    openai_responses,
     xai,
 )
 
@@ -76,13 +76,13 @@ def of_part(value: Any, reported: Reported) -> Any:
 # The most frequent chunks come first, the least specific shape comes last. The functions return
 # False to decline, else the usage object for `USAGE` to read, or None.
 MESSAGES: Rows = (
-    ("choices", openai.chat),
+    ("choices", openai_chat.chat),
     ("provider_data", of_body),
     ("type", anthropic.event),
-    ("type", openai.response_event),
+    ("type", openai_responses.event),
     ("type", cohere.event),
     ("type", frameworks.lm15_event),
-    ("snapshot", openai.chat_event),
+    ("snapshot", openai_chat.chat_event),
     ("candidates", gemini.content),
     ("usage_metadata", gemini.content),
     ("usageMetadata", gemini.content),
@@ -93,9 +93,9 @@ MESSAGES: Rows = (
     ("messageStop", bedrock.event),
     ("metadata", bedrock.usage_event),
     ("done", ollama.response),
-    ("is_error", gateways.agent_result),
-    ("data", openai.mistral_event),
-    ("object", openai.response),
+    ("is_error", anthropic.agent_result),
+    ("data", openai_chat.mistral_event),
+    ("object", openai_responses.response),
     ("object", errors.whole_body),
     ("error", errors.beside_answer),
     ("stop_reason", anthropic.message),
@@ -110,7 +110,7 @@ MESSAGES: Rows = (
     ("_proto", xai.response),
     ("event_type", gemini.interaction_event),
     ("status", gemini.interaction),
-    ("data", openai.embeddings),
+    ("data", openai_chat.embeddings),
     ("embeddings", ollama.embeddings),
     ("embeddings", gemini.embeddings),
     ("meta", cohere.first_version),
@@ -121,9 +121,9 @@ MESSAGES: Rows = (
 USAGE: Rows = (
     ("cost", gateways.cost),
     ("estimated_cost", gateways.cost),
-    ("cost_in_usd_ticks", gateways.cost_in_ticks),
-    ("prompt_tokens", openai_usage.chat_tokens),
-    ("input_tokens_details", openai_usage.response_tokens),
+    ("cost_in_usd_ticks", xai.cost_in_ticks),
+    ("prompt_tokens", openai_chat.chat_tokens),
+    ("input_tokens_details", openai_responses.tokens),
     ("cache_read_input_tokens", anthropic.tokens),
     ("cache_creation_input_tokens", anthropic.tokens),
     ("input_tokens_fresh", gateways.fresh_and_cached),
@@ -148,7 +148,9 @@ USAGE: Rows = (
 
 def read(value: Any, reported: Reported) -> bool:
     """Read a response, a chunk or a usage object; return whether its shape is known."""
-    usage = openai.chat(value, reported)  # most are chats, which need no search through the rows
+    usage = openai_chat.chat(
+        value, reported
+    )  # most are chats, which need no search through the rows
     if usage is False:
         usage = first(MESSAGES, value, reported)
     if usage is False:
@@ -157,7 +159,7 @@ def read(value: Any, reported: Reported) -> bool:
         return read_usage(value, reported)
     if usage is not None:
         read_usage(usage, reported)
-        openai.hidden_cost(value, reported)
+        gateways.hidden_cost(value, reported)
     return True
 
 
@@ -173,7 +175,7 @@ def read_json(body: bytes, reported: Reported) -> bool:
 
 def read_usage(usage: Any, reported: Reported) -> bool:
     """Read a usage object; return whether its shape is known."""
-    if openai_usage.own_tokens(usage, reported):
+    if openai_chat.own_tokens(usage, reported):
         return True
     cost = reported.cost
     known = first(USAGE, usage, reported) is not False
@@ -185,7 +187,7 @@ def read_usage(usage: Any, reported: Reported) -> bool:
         return False
     if not reported.input_tokens or not reported.output_tokens:
         _fill(usage, reported)
-    add_beside(usage, reported)
+    add_other_counts(usage, reported)
     return True
 
 

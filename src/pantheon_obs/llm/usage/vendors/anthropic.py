@@ -1,13 +1,14 @@
-"""Anthropic's messages, events and usage."""
+"""Anthropic's messages, events and usage, and the results of its agents."""
 
 from __future__ import annotations
 
 from copy import copy
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import add_beside, add_details, add_tools, set_served
-from pantheon_obs.llm.usage.fields import any_of, field, text
-from pantheon_obs.llm.usage.reported import Reported, add_up, count
+from pantheon_obs.llm.usage.answer import Reported, add_up, amount, count, keep_cost
+from pantheon_obs.llm.usage.billed_items import add_details, add_other_counts, add_tools, set_served
+from pantheon_obs.llm.usage.errors import set_error
+from pantheon_obs.llm.usage.fields import any_of, field, has, text
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
 _EVENTS = frozenset(
@@ -41,7 +42,7 @@ def _read(usage: Any, reported: Reported) -> None:
     """Read a usage object, and a gateway's own figure beside the tokens."""
     tokens(usage, reported)
     cost(usage, reported)
-    add_beside(usage, reported)
+    add_other_counts(usage, reported)
 
 
 def event(value: Any, reported: Reported) -> Any:
@@ -74,6 +75,18 @@ def event(value: Any, reported: Reported) -> Any:
         reported.note(finish_reason=field(delta, "stop_reason"))
         _read(field(value, "usage"), reported)
     return None
+
+
+def agent_result(value: Any, reported: Reported) -> Any:
+    """Read the last message of claude-agent-sdk's `query()`, which has the sums of its calls."""
+    failed = field(value, "is_error")
+    if type(failed) is not bool or not has(value, "total_cost_usd"):
+        return False
+    reported.note(finish_reason=field(value, "subtype"), content=True, finished=True)
+    if failed:
+        set_error({"type": reported.finish_reason}, reported)
+    keep_cost(reported, amount(field(value, "total_cost_usd")))
+    return field(value, "usage")
 
 
 def tokens(usage: Any, reported: Reported) -> bool:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_tools, set_served
+from pantheon_obs.llm.usage.answer import Reported, count
+from pantheon_obs.llm.usage.billed_items import OTHER, add_detail, add_tools, set_served
 from pantheon_obs.llm.usage.fields import any_of, either, field, has, text
-from pantheon_obs.llm.usage.reported import Reported, count
 from pantheon_obs.llm.usage.vendors.anthropic import add_cache
 
 _CACHE_LIVES = {"5m": "cache_write_5m_tokens", "1h": "cache_write_1h_tokens"}

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import add_detail
+from pantheon_obs.llm.usage.answer import Reported, count, read_counts
+from pantheon_obs.llm.usage.billed_items import add_detail
 from pantheon_obs.llm.usage.fields import any_of, either, field, text
-from pantheon_obs.llm.usage.reported import Reported, count, read_counts
 
 _EVENTS = frozenset(
     f"{part}-{step}"

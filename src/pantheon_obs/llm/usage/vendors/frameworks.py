@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import (
+from pantheon_obs.llm.usage.answer import Reported, add_counts, count, read_counts
+from pantheon_obs.llm.usage.billed_items import (
     OTHER,
-    add_beside,
     add_detail,
     add_details,
+    add_other_counts,
     add_served,
     add_tools,
     set_served,
 )
 from pantheon_obs.llm.usage.fields import any_of, either, field, has, stored
-from pantheon_obs.llm.usage.reported import Reported, add_counts, count, read_counts
 from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
 from pantheon_obs.llm.usage.vendors.gateways import cost
 
@@ -83,7 +83,7 @@ def _read_raw(value: Any, found: Any, reported: Reported) -> None:
     for name in ("token_usage", "usage"):
         usage = field(found, name)
         cost(usage, reported)
-        add_beside(usage, reported)
+        add_other_counts(usage, reported)
         searches = field(field(usage, "server_tool_use"), "web_search_requests")
         add_detail(reported, "web_searches", searches)
     if field(found, "service_tier") is not None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import add_tools
-from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import either, field, has
-from pantheon_obs.llm.usage.reported import (
+from pantheon_obs.llm.usage.answer import (
     EXACT,
     Reported,
     amount,
@@ -15,8 +12,9 @@ from pantheon_obs.llm.usage.reported import (
     keep_cost,
     read_counts,
 )
+from pantheon_obs.llm.usage.billed_items import add_tools
+from pantheon_obs.llm.usage.fields import Memo, either, field, has
 
-_TICKS = 10**10  # in a dollar
 _OPENTELEMETRY = (
     "gen_ai.usage.input_tokens",
     "gen_ai.usage.output_tokens",
@@ -31,18 +29,6 @@ def response(value: Any, reported: Reported) -> Any:
     model = either(value, "model", "model_name")
     reported.note(model=model, finish_reason=field(value, "finish_reason"), content=True)
     add_tools(either(value, "output", "outputs", "steps"), reported)
-    return field(value, "usage")
-
-
-def agent_result(value: Any, reported: Reported) -> Any:
-    """Read the last message of claude-agent-sdk's `query()`, which has the sums of its calls."""
-    failed = field(value, "is_error")
-    if type(failed) is not bool or not has(value, "total_cost_usd"):
-        return False
-    reported.note(finish_reason=field(value, "subtype"), content=True, finished=True)
-    if failed:
-        set_error({"type": reported.finish_reason}, reported)
-    keep_cost(reported, amount(field(value, "total_cost_usd")))
     return field(value, "usage")
 
 
@@ -65,11 +51,16 @@ def cost(usage: Any, reported: Reported) -> bool:
     return False
 
 
-def cost_in_ticks(usage: Any, reported: Reported) -> bool:
-    """Read xAI's own figure, 0 if it is not sent (https://docs.x.ai/docs/models#pricing)."""
-    ticks = amount(field(usage, "cost_in_usd_ticks"), most=_TICKS * _TICKS)
-    keep_cost(reported, EXACT.divide(ticks, _TICKS) if ticks else None)
-    return False
+_has_hidden_params = Memo(
+    lambda kind: "_hidden_params" in getattr(kind, "__private_attributes__", ())
+)
+
+
+def hidden_cost(value: Any, reported: Reported) -> None:
+    """Read the figure that litellm keeps in a private attribute of a response."""
+    if reported.cost is None and _has_hidden_params[type(value)]:
+        params = getattr(value, "_hidden_params", None)
+        keep_cost(reported, amount(field(params, "response_cost")))
 
 
 def fresh_and_cached(usage: Any, reported: Reported) -> bool:

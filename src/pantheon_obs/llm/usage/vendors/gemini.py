@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_tools, set_served
+from pantheon_obs.llm.usage.answer import Reported, count, set_job
+from pantheon_obs.llm.usage.billed_items import OTHER, add_detail, add_tools, set_served
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import Memo, any_of, either, field, has, stored, text
-from pantheon_obs.llm.usage.reported import Reported, count, set_job
 
 _MODALITIES = {
     "TEXT": "text",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pantheon_obs.llm.usage.answer import Reported, read_counts
 from pantheon_obs.llm.usage.fields import any_of, field, has
-from pantheon_obs.llm.usage.reported import Reported, read_counts
 
 _VENDOR = "ollama"  # whatever a model is called, no vendor is paid for it
 _CONTENT = ("content", "thinking", "tool_calls", "response")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_detail
+from pantheon_obs.llm.usage.answer import EXACT, Reported, amount, count, keep_cost
+from pantheon_obs.llm.usage.billed_items import OTHER, add_detail
 from pantheon_obs.llm.usage.fields import any_of, field, has, text
-from pantheon_obs.llm.usage.reported import Reported, count
-from pantheon_obs.llm.usage.vendors.gateways import cost_in_ticks
 
 _VENDOR = "x_ai"
+_TICKS = 10**10  # in a dollar
 _CONTENT = ("content", "reasoning_content", "tool_calls", "encrypted_content")
 
 
@@ -53,3 +53,10 @@ def _read_usage(usage: Any, reported: Reported) -> None:
     cost_in_ticks(usage, reported)
     if reported.cost is None:  # xAI always sends it, and the client does not show another host
         add_detail(reported, OTHER, 1)
+
+
+def cost_in_ticks(usage: Any, reported: Reported) -> bool:
+    """Read xAI's own figure, 0 if it is not sent (https://docs.x.ai/docs/models#pricing)."""
+    ticks = amount(field(usage, "cost_in_usd_ticks"), most=_TICKS * _TICKS)
+    keep_cost(reported, EXACT.divide(ticks, _TICKS) if ticks else None)
+    return False

@@ -5,8 +5,8 @@ from __future__ import annotations
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pantheon_obs.llm.usage.answer import Reported, count
 from pantheon_obs.llm.usage.fields import class_fields, field, has
-from pantheon_obs.llm.usage.reported import Reported, count
 from pantheon_obs.llm.usage.shapes import MESSAGES, first, read
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from pantheon_obs.llm.usage.find import attached_usage, is_future
+from pantheon_obs.llm.usage.sources import attached_usage, is_future
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,17 +1,42 @@
-"""Usage objects of OpenAI, and of vendors with compatible APIs.
+"""OpenAI's chat completions and embeddings, as OpenAI and most other vendors send them.
 
 Paths in parentheses are pages of https://platform.openai.com/docs/api-reference/.
 """
 
 from __future__ import annotations
 
+from inspect import getattr_static
 from operator import itemgetter
+from types import MemberDescriptorType
 from typing import Any
 
-from pantheon_obs.llm.usage.beside import OTHER, add_detail, add_details
-from pantheon_obs.llm.usage.fields import field, opener
-from pantheon_obs.llm.usage.reported import Reported, count
+from pantheon_obs.llm.usage.answer import Reported, count
+from pantheon_obs.llm.usage.billed_items import (
+    OTHER,
+    SERVED,
+    add_detail,
+    add_details,
+    add_served,
+    set_served,
+)
+from pantheon_obs.llm.usage.errors import set_error
+from pantheon_obs.llm.usage.fields import either, field, opener, text
 
+CONTENT = (
+    "content",
+    "reasoning_content",
+    "reasoning",
+    "tool_calls",
+    "function_call",
+    "refusal",
+    "audio",
+    "text",
+    "reasoning_details",
+    "images",
+)
+_open_chat = opener("choices", "model", "usage", "service_tier", "error", "x_groq")
+_open_choice = opener("finish_reason", "delta", "message", "error")
+_open_message = opener(*CONTENT, *SERVED)
 _USAGE = (
     "prompt_tokens",
     "completion_tokens",
@@ -48,6 +73,94 @@ _open_input = opener(
 _open_output = opener("reasoning_tokens", *_OUTPUT_KINDS)
 
 
+def chat(value: Any, reported: Reported) -> Any:
+    """Read a chat completion or one of its chunks.
+
+    The first chunk only has an empty role, the usage chunk has no choices. DeepSeek puts the usage
+    on the chunk with the finish reason; Azure's first chunk has the results of its filters only.
+    (chat-streaming/streaming) An error may be beside the choices, or in one of them.
+    https://openrouter.ai/docs/api-reference/errors, https://console.groq.com/docs/api-reference
+    """
+    found = _open_chat(value).get
+    choices = found("choices")
+    if type(choices) is not list and not isinstance(choices, (list, tuple)):
+        return False
+    usage, tier = found("usage"), found("service_tier")
+    error, of_groq = found("error"), found("x_groq")
+    delta: Any = None
+    if of_groq is not None:
+        error = error or field(of_groq, "error")
+    reported.finished = reported.finished or False
+    reported.model = reported.model or text(found("model"))
+    for choice in choices:
+        found = _open_choice(choice).get
+        delta = found("delta")
+        reason = text(found("finish_reason"))
+        if reason is not None:
+            reported.finish_reason = reason
+            reported.finished = True
+        error = error or found("error")
+        message = delta or found("message") or choice
+        found = _open_message(message).get
+        if not reported.content:
+            reported.content = any(map(found, CONTENT))
+        if found("annotations") or found("executed_tools"):
+            add_served(message, reported)
+    if error and not field(delta, "content"):  # not amid the answer
+        set_error(error, reported)
+    if usage is None and reported.finished:
+        usage = _usage_elsewhere(of_groq, choices)
+    if tier is not None:
+        set_served(reported, "service_tier", tier)
+    return usage
+
+
+def _usage_elsewhere(of_groq: Any, choices: Any) -> Any:
+    """Return the usage of a last chunk of Groq's, or of Moonshot's.
+
+    https://console.groq.com/docs/api-reference, https://platform.moonshot.ai/docs/api/chat
+    """
+    found = field(of_groq, "usage")
+    if found is None and choices:
+        found = field(choices[-1], "usage")
+    return found
+
+
+def chat_event(value: Any, reported: Reported) -> Any:
+    """Read an event of the client's `chat.completions.stream()`, one of which is the chunk.
+
+    https://github.com/openai/openai-python/blob/main/helpers.md#chat-completions-events
+    """
+    kind = field(value, "type")
+    if kind == "content.delta":
+        return None  # the event of its chunk came before
+    return kind == "chunk" and chat(field(value, "chunk"), reported)
+
+
+def mistral_event(value: Any, reported: Reported) -> Any:
+    """Read an event of Mistral's client (https://docs.mistral.ai/api/endpoint/chat)."""
+    return chat(data_of(value), reported)
+
+
+def data_of(value: Any) -> Any:
+    """Return the chunk within such an event."""
+    static = getattr_static(type(value), "data", None)
+    if static is not None and not isinstance(static, MemberDescriptorType):
+        return None  # a property: an HTTP response may read its whole body to answer
+    return field(value, "data")
+
+
+def embeddings(value: Any, reported: Reported) -> Any:
+    """Read embeddings, which generate no tokens (embeddings/create)."""
+    if field(value, "object") != "list" or field(value, "data") is None:
+        return False
+    usage = field(value, "usage")
+    reported.note(model=field(value, "model"), content=True)
+    if either(usage, "prompt_tokens", "input_tokens") is not None:
+        reported.output_tokens = reported.output_tokens or 0
+    return usage
+
+
 def own_tokens(usage: Any, reported: Reported) -> bool:
     """Read OpenAI's own usage: nothing is in it that `chat_tokens` or another row would look for.
 
@@ -67,7 +180,7 @@ def own_tokens(usage: Any, reported: Reported) -> bool:
         return False
     if type(prompt) is not int or type(completion) is not int or total != prompt + completion:
         return False
-    return _take_in(reported, prompt, completion, of_prompt, of_completion)
+    return take_in(reported, prompt, completion, of_prompt, of_completion)
 
 
 def chat_tokens(usage: Any, reported: Reported) -> bool:
@@ -94,19 +207,10 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
             reported.partial = True
     elif reasoning and reasoning > (count(completion) or 0):  # beside it, too: Perplexity's
         completion = (count(completion) or 0) + reasoning
-    return _take_in(reported, prompt, completion, of_prompt, of_completion)
+    return take_in(reported, prompt, completion, of_prompt, of_completion)
 
 
-def response_tokens(usage: Any, reported: Reported) -> bool:
-    """Read the counts of a chat under the names of the Responses API (responses/object)."""
-    output, of_output = field(usage, "output_tokens"), field(usage, "output_tokens_details")
-    of_input = field(usage, "input_tokens_details")
-    if of_output is None and field(of_input, "image_tokens") is not None:
-        add_detail(reported, "images", output)  # of an unknown part of the output
-    return _take_in(reported, field(usage, "input_tokens"), output, of_input, of_output)
-
-
-def _take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> bool:
+def take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> bool:
     """Keep the totals, and the counts of their parts."""
     reported.input_tokens = count(input_, reported.input_tokens)
     reported.output_tokens = count(output, reported.output_tokens)

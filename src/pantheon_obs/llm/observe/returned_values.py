@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.observe import deferred, generators
-from pantheon_obs.llm.observe.objects import ObservedClass, attributes, keep_source
+from pantheon_obs.llm.observe.observed_objects import ObservedClass, attributes, keep_source
 from pantheon_obs.llm.observe.streams import STREAM
-from pantheon_obs.llm.observe.values import bare_value, done, read_value, scalar, several, value
+from pantheon_obs.llm.observe.whole_answers import (
+    bare_value,
+    done,
+    list_of_answers,
+    read_answer,
+    scalar,
+    whole_answer,
+)
+from pantheon_obs.llm.usage.answer import Reported
 from pantheon_obs.llm.usage.fields import Memo
-from pantheon_obs.llm.usage.find import attached_usage, is_future, is_pending
-from pantheon_obs.llm.usage.reported import Reported
+from pantheon_obs.llm.usage.sources import attached_usage, is_future, is_pending
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,12 +102,12 @@ def _tuple(result: Any, call: LlmCall) -> Any:
                 return result
             items = (*result[:index], observed, *result[index + 1 :])
             return tuple.__new__(type(result), items)
-    return value(result, call)
+    return whole_answer(result, call)
 
 
 def _mapping(result: Any, call: LlmCall) -> Any:
     """Observe a response, or the stream or body within one, as boto3 returns it."""
-    complete = read_value(result, call)
+    complete = read_answer(result, call)
     for name, item in result.items():
         handler = _stream_handler_of(item)
         if handler is not None and (handler is _body or not complete):
@@ -121,16 +128,16 @@ def _body(result: Any, call: LlmCall) -> Any:
 
 def _object(result: Any, call: LlmCall) -> Any:
     """Observe a response, or an object that has a stream if its usage is still pending."""
-    if read_value(result, call):
+    if read_answer(result, call):
         return done(result, call)
     call.reported = Reported()
-    return _response(result, call, attached_usage(result), value)
+    return _response(result, call, attached_usage(result), whole_answer)
 
 
 def _iterable_container(result: Any, call: LlmCall) -> Any:
     """Observe a container; with a usage future, its own iteration may be the stream."""
     attached = attached_usage(result)
-    return _response(result, call, attached, _stream if is_future(attached) else value)
+    return _response(result, call, attached, _stream if is_future(attached) else whole_answer)
 
 
 def _response(result: Any, call: LlmCall, attached: Any, otherwise: Handler) -> Any:
@@ -167,13 +174,14 @@ def _raw_response(result: Any, call: LlmCall) -> Any:
 
 def _coroutine(result: Any, call: LlmCall) -> Any:
     return _named_as(
-        result, deferred.awaited(result, deferred.CoroutineFinalizer(call, result), deliver)
+        result,
+        deferred.await_and_deliver(result, deferred.CoroutineFinalizer(call, result), deliver),
     )
 
 
 def _future(result: Any, call: LlmCall) -> Any:
     """Read a future's result when it is done; it cannot be replaced."""
-    result.add_done_callback(deferred.FutureFinalizer(call, value).done)
+    result.add_done_callback(deferred.FutureFinalizer(call, whole_answer).done)
     return result
 
 
@@ -192,7 +200,7 @@ _BY_BASE: tuple[tuple[type | tuple[type, ...], Handler], ...] = (
     (tuple, _tuple),
     (dict, _mapping),
     ((str, int, float, NoneType), scalar),
-    (list, several),
+    (list, list_of_answers),
     ((bytes, set, frozenset), bare_value),
 )
 _BY_METHODS: tuple[tuple[tuple[str, ...], Handler], ...] = (

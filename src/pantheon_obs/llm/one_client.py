@@ -13,12 +13,13 @@ from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.undoable import Patch, Undoable
 from pantheon_obs.llm.call import OBSERVED, has_observer
-from pantheon_obs.llm.sdks import Watcher, functions_at, sdk_of
+from pantheon_obs.llm.every_client import Watcher, functions_at
+from pantheon_obs.llm.sdks import sdk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pantheon_obs.llm.methods import Sdk
+    from pantheon_obs.llm.sdks import Sdk
 
     Observe = Callable[[Any], Any]
     Observers = Mapping[str, Observe]

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.llm.usage.answer import Reported, count
 from pantheon_obs.llm.usage.fields import Memo, field, opener, stored, text
-from pantheon_obs.llm.usage.reported import Reported, count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +53,7 @@ open_message = opener(*SERVED)
 _FREE_TOOL = re.compile(r"web_search|web_fetch|advisor|tool_search_tool.*")  # of Anthropic's
 
 
-def add_beside(usage: Any, reported: Reported, depth: int = _DEPTH) -> None:
+def add_other_counts(usage: Any, reported: Reported, depth: int = _DEPTH) -> None:
     """Add a usage object's counts besides tokens, and record how the call was served."""
     own = stored(usage)
     for name in own.keys() - _TOKENS if len(own) < _MOST else ():
@@ -69,7 +69,7 @@ def add_beside(usage: Any, reported: Reported, depth: int = _DEPTH) -> None:
                 set_served(reported, name, value)
         elif depth and "token" not in name.lower():
             for part in value[:_MOST] if kind is list else (value,):
-                add_beside(part, reported, depth - 1)
+                add_other_counts(part, reported, depth - 1)
 
 
 _is_free = Memo(lambda name: _FREE_COUNT.fullmatch(name.lower()) is not None)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
-from pantheon_obs.llm.methods import TEXTS
+from pantheon_obs.llm.sdks import TEXTS
+from pantheon_obs.llm.usage.answer import Reported, add_part, take_sums
 from pantheon_obs.llm.usage.fields import Memo, field, text
-from pantheon_obs.llm.usage.reported import Reported, add_part, take_sums
 from pantheon_obs.llm.usage.shapes import MESSAGES, first, read, read_usage
-from pantheon_obs.llm.usage.vendors.openai import hidden_cost
+from pantheon_obs.llm.usage.vendors.gateways import hidden_cost
 
 if TYPE_CHECKING:
     from pantheon_obs.llm.report import LlmCall
@@ -39,19 +39,19 @@ def scalar(result: Any, call: LlmCall) -> Any:
     return bare_value(result, call)
 
 
-def value(result: Any, call: LlmCall) -> Any:
+def whole_answer(result: Any, call: LlmCall) -> Any:
     """End the call with a whole answer, or with several."""
-    complete = read_value(result, call)
+    complete = read_answer(result, call)
     return done(result, call, None if complete else result)
 
 
-def several(result: list[Any], call: LlmCall) -> Any:
+def list_of_answers(result: list[Any], call: LlmCall) -> Any:
     """End the call with a list, which may have several answers."""
     simple = not result or len(result) > _MOST or isinstance(result[0], _SIMPLE)
-    return (bare_value if simple else value)(result, call)
+    return (bare_value if simple else whole_answer)(result, call)
 
 
-def read_value(result: Any, call: LlmCall) -> bool:
+def read_answer(result: Any, call: LlmCall) -> bool:
     """Read a whole answer; return whether there is no more to be found."""
     reported = call.reported
     reported.content = True  # a whole answer has some
