@@ -151,7 +151,7 @@ def path(value: object) -> str:
 def registry(value: object) -> object:
     """Read a registry of metrics."""
     is_one = hasattr(value, "register") and hasattr(value, "collect")
-    return _accept(value, "a CollectorRegistry of prometheus_client, or None", also=is_one)
+    return _accept(value, "a registry with register() and collect(), or None", also=is_one)
 
 
 def generator(value: object) -> object:
