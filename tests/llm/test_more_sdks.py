@@ -185,6 +185,23 @@ class TestOpenAI:
 
         assert [("responses", None, None, "ok"), ("retrieve", 512, 40, "ok")] == told(events)
 
+    def test_a_failure_in_the_background_counts_once(self, events: Events) -> None:
+        """The call has ended well before; the first to hear of the failure reports it."""
+        openai = pytest.importorskip("openai")
+        error = {"code": "server_error", "message": "a private message"}
+        answers = [response("queued"), response("in_progress"), response("failed", error=error)]
+        with scripted({"/responses": answers}) as url:
+            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+            instrument_llm(client)
+            client.responses.create(model="m", input="x", background=True)
+            for _ in range(3):
+                client.responses.retrieve("r")
+            client.close()
+
+        expected = [("responses", None, None, "ok"), ("retrieve", None, None, "error")]
+        assert expected == told(events)
+        assert "server_error" == events[-1].error_type
+
     def test_another_process_may_retrieve_it(self, events: Events) -> None:
         """The answer itself says that it was made in the background."""
         openai = pytest.importorskip("openai")
