@@ -166,6 +166,7 @@ def test_a_fault_of_the_environment_is_found_with_the_line_that_mends_it(
     ("variables", "config"),
     [
         ({"WEB_CONCURRENCY": "4"}, ""),
+        ({"WEB_CONCURRENCY": "9" * 5000, "UVICORN_WORKERS": "4"}, ""),
         ({}, "workers = 4"),
         ({}, "import os\nworkers = os.cpu_count()"),
         ({"GUNICORN_CMD_ARGS": "--workers 3"}, ""),

@@ -127,6 +127,11 @@ def test_a_traceback_is_read(
             id="Windows",
         ),
         pytest.param(
+            f'  File "a.py", line 1, in f\n  File "b.py", line {"9" * 5000}, in g\nA: b',
+            Raised("A", "b", {"file": "a.py", "line": 1, "function": "f"}),
+            id="a line number of more digits than Python converts",
+        ),
+        pytest.param(
             "  + Exception Group Traceback (most recent call last):\n"
             '  |   File "a.py", line 1, in f\n'
             "  | G: several (1 sub-exception)",

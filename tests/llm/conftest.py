@@ -13,12 +13,13 @@ import pytest
 from pantheon_obs.core import guard, pipeline
 from pantheon_obs.llm.cost.price_list_loader import loader
 from tests.llm.provider import provider
+from tests.llm.sdk import clients_of
 from tests.llm.sink import Kept
 from tests.support.garbage import collect_garbage
 from tests.support.lines import validate_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pantheon_obs.core.events import LlmCallFinished
 
@@ -65,6 +66,13 @@ def loop() -> Iterator[asyncio.Runner]:
     """Make an event loop for the async clients of a module."""
     with asyncio.Runner() as runner:
         yield runner
+
+
+@pytest.fixture(scope="module")
+def clients(provider_url: str, loop: asyncio.Runner) -> Iterator[Callable[..., Any]]:
+    """Return a function that returns the client of an SDK: one for the module."""
+    with clients_of(provider_url, loop) as client_of:
+        yield client_of
 
 
 @pytest.fixture

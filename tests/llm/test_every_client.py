@@ -20,7 +20,7 @@ from pantheon_obs.llm import sdks
 from pantheon_obs.llm.replaced_code import Redirect, copy_of
 from pantheon_obs.llm.sdks import Sdk
 from pantheon_obs.testing import reset
-from tests.llm.sdk import MESSAGES
+from tests.llm.sdk import MESSAGES, anthropic_client, genai_client, openai_client
 
 openai = pytest.importorskip("openai")
 anthropic = pytest.importorskip("anthropic")
@@ -39,18 +39,12 @@ if TYPE_CHECKING:
 def make(provider_url: str) -> Iterator[Callable[..., Any]]:
     """Return a function that makes a client of a class, by default OpenAI's."""
     with ExitStack() as clients:
-
-        def made(kind: Any = openai.OpenAI) -> Any:
-            client = kind(api_key="none", base_url=f"{provider_url}/v1", max_retries=0)
-            return clients.enter_context(client)
-
-        yield made
+        yield lambda kind=None: clients.enter_context(openai_client(provider_url, kind))
 
 
 async def ask_async(provider_url: str) -> None:
     """Make one call of an asynchronous client."""
-    url = f"{provider_url}/v1"
-    async with openai.AsyncOpenAI(api_key="none", base_url=url, max_retries=0) as client:
+    async with openai_client(provider_url, openai.AsyncOpenAI) as client:
         await ask(client)
 
 
@@ -289,10 +283,8 @@ class TestModule:
         """Bedrock's clients make their resources themselves."""
         instrument_llm(anthropic)
         with (
-            anthropic.Anthropic(api_key="none", base_url=provider_url) as client,
-            anthropic.AnthropicBedrock(
-                api_key="none", aws_region="x", base_url=provider_url, max_retries=0
-            ) as bedrock,
+            anthropic_client(provider_url) as client,
+            anthropic_client(provider_url, anthropic.AnthropicBedrock, aws_region="x") as bedrock,
         ):
             client.messages.create(model="whole", max_tokens=9, messages=MESSAGES)
             bedrock.messages.create(model="whole", max_tokens=9, messages=MESSAGES)
@@ -303,8 +295,7 @@ class TestModule:
     def test_google_genai(self, provider_url: str, events: Events) -> None:
         """Sync and async, streams included."""
         instrument_llm(genai)
-        options = genai.types.HttpOptions(base_url=provider_url)
-        client = genai.Client(api_key="none", http_options=options)
+        client = genai_client(provider_url)
 
         client.models.generate_content(model="whole", contents="Hi")
         list(client.models.generate_content_stream(model="whole", contents="Hi"))

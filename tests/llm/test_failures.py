@@ -17,7 +17,7 @@ from pantheon_obs.core import guard
 from pantheon_obs.llm import cancellations
 from pantheon_obs.testing import reset
 from tests.llm.scripted import Raw, scripted
-from tests.llm.sdk import MESSAGES
+from tests.llm.sdk import MESSAGES, genai_client, openai_client
 from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
@@ -258,7 +258,6 @@ class TestErrorsAsAnswers:
     @pytest.mark.parametrize("streamed", [False, True])
     def test_a_body_that_is_no_answer_of_the_sdk(self, streamed: bool, events: Events) -> None:  # noqa: FBT001 - a parameter
         """The SDK raises nothing: it returns a text as it is, and makes an answer of any JSON."""
-        openai = pytest.importorskip("openai")
         bodies = [
             Raw(b"<!DOCTYPE html><html>502 Bad Gateway</html>", "text/html"),
             Raw(b"upstream timed out", "text/plain"),
@@ -268,7 +267,7 @@ class TestErrorsAsAnswers:
         ]
         with (
             scripted({"/": bodies}) as url,
-            openai.OpenAI(api_key="none", base_url=url, max_retries=0) as client,
+            openai_client(url) as client,
         ):
             instrument_llm(client)
             for _ in bodies:
@@ -286,16 +285,11 @@ class TestErrorsAsAnswers:
 
     def test_a_response_of_google_that_has_nothing(self, events: Events) -> None:
         """All of its fields are optional."""
-        genai = pytest.importorskip("google.genai")
-        with scripted(
-            {"/": [{"detail": PRIVATE}, {"promptFeedback": {"blockReason": "SAFETY"}}]}
-        ) as url:
-            options = genai.types.HttpOptions(base_url=url)
-            client = genai.Client(api_key="none", http_options=options)
+        bodies = [{"detail": PRIVATE}, {"promptFeedback": {"blockReason": "SAFETY"}}]
+        with scripted({"/": bodies}) as url, genai_client(url) as client:
             instrument_llm(client)
             client.models.generate_content(model="m", contents="x")
             client.models.generate_content(model="m", contents="x")
-            client.close()
 
         assert [("error", "ProviderError"), ("ok", None)] == [
             (event.outcome, event.error_type) for event in events
@@ -303,10 +297,9 @@ class TestErrorsAsAnswers:
 
     def test_a_text_that_is_an_answer(self, events: Events) -> None:
         """Transcriptions may be asked for as text."""
-        openai = pytest.importorskip("openai")
         with (
             scripted({"/": Raw(b"Paris.", "text/plain")}) as url,
-            openai.OpenAI(api_key="none", base_url=url, max_retries=0) as client,
+            openai_client(url) as client,
         ):
             instrument_llm(client)
             client.audio.transcriptions.create(model="m", file=b"x", response_format="text")

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pantheon_obs import instrument_llm
 from tests.llm.scripted import Raw, scripted
-from tests.llm.sdk import (
-    INSTRUMENT,
-    ROADS,
-    WITH,
-    Ending,
-    Way,
-    answer,
-    assert_ended,
-    assert_streamed,
-    async_stream_of,
-    observed,
-    raised_by,
-    stream_of,
-)
+from tests.llm.sdk import ROADS, answer, genai_client, observed
+from tests.llm.sdks import ANSWER, CONTENTS, GENAI, WAYS, generate, generate_stream
 from tests.support.garbage import collect_garbage
 
 genai = pytest.importorskip("google.genai")
@@ -33,52 +19,30 @@ genai = pytest.importorskip("google.genai")
 pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class:DeprecationWarning")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import asyncio
+    from collections.abc import Callable
 
     from pantheon_obs.core.events import LlmCallFinished
 
     Events = list[LlmCallFinished]
 
-ANSWER = (1149, 212, 1024, 64, "gemini-3-flash", "STOP")
-CONTENTS = "The capital of France?"
-
-
-def generate(client: Any, model: str) -> Any:
-    """Stream an answer."""
-    return client.models.generate_content_stream(model=model, contents=CONTENTS)
-
-
-def generate_async(client: Any, model: str) -> Any:
-    """Stream an answer with the async client."""
-    return client.aio.models.generate_content_stream(model=model, contents=CONTENTS)
-
-
-SYNC = Way("sync", generate, GeneratorType, 3, ANSWER)
-ASYNC = Way("async", generate_async, AsyncGeneratorType, 3, ANSWER)
+[WAY] = [way for way in WAYS if way.sdk is GENAI]
 
 
 @pytest.fixture(scope="module")
-def client(provider_url: str, loop: asyncio.Runner) -> Iterator[Any]:
-    """Make a client."""
-    client = genai.Client(api_key="none", http_options={"base_url": provider_url})
-    yield client
-    loop.run(client.aio.aclose())
-    client.close()
+def client(clients: Callable[..., Any]) -> Any:
+    """Return the client."""
+    return clients(GENAI)
 
 
-@pytest.mark.parametrize(
-    ("model", "reason"),
-    [("whole", "STOP"), ("thinking", "STOP"), ("tools", "STOP"), ("refusal", "SAFETY")],
-)
-def test_an_answer(model: str, reason: str, client: Any, events: Events) -> None:
+def test_an_answer(client: Any, events: Events) -> None:
     """The output includes the thoughts, which Gemini counts separately."""
     with instrument_llm(client):
-        response = client.models.generate_content(model=model, contents=CONTENTS)
-        list(generate(client, model))
+        response = generate(client, "whole")
+        list(generate_stream(client, "whole"))
 
     assert genai.types.GenerateContentResponse is type(response)
-    expected = (*ANSWER[:-1], reason)
-    assert [("llm.generate_content", "ok", None, model, expected)] * 2 == [
+    assert [("llm.generate_content", "ok", None, "whole", ANSWER)] * 2 == [
         (event.event, event.outcome, event.provider, event.model_alias, answer(event))
         for event in events
     ]
@@ -124,7 +88,7 @@ def test_the_tier_that_has_served(request: pytest.FixtureRequest, events: Events
     stream = Raw(b"data: %b\n\ndata: %b\n\n" % (begun, ended), "text/event-stream", headers)
     with (
         scripted({":generateContent": whole, ":stream": stream}) as url,
-        genai.Client(api_key="none", http_options={"base_url": url}) as client,
+        genai_client(url) as client,
     ):
         instrument_llm(client, provider="gcp.gemini")
         client.models.generate_content(model="gemini-2.5-flash", contents=CONTENTS)
@@ -146,80 +110,10 @@ def test_embeddings(client: Any, loop: asyncio.Runner, events: Events) -> None:
     ]
 
 
-def test_retries_are_one_call(provider_url: str, events: Events) -> None:
-    """The SDK's retries count in the latency, but not as calls."""
-    retry = {"attempts": 2, "initial_delay": 0.01}
-    options = {"base_url": provider_url, "retry_options": retry}
-    with genai.Client(api_key="none", http_options=options) as client:
-        instrument_llm(client)
-        client.models.generate_content(model="retry", contents=CONTENTS)
-
-    assert [("ok", "retry", ANSWER)] == [
-        (event.outcome, event.model_alias, answer(event)) for event in events
-    ]
-
-
-@pytest.mark.parametrize("road", ROADS)
-def test_a_stream(road: str, client: Any, events: Events) -> None:
-    """A generator is returned, and its data is on the event."""
-    assert 3 == len(stream_of(client, SYNC, road, "whole"))
-    assert_streamed(events, SYNC)
-
-
-@pytest.mark.parametrize("road", ROADS)
-def test_an_async_stream(road: str, client: Any, loop: asyncio.Runner, events: Events) -> None:
-    """An async generator is returned."""
-    assert 3 == len(loop.run(async_stream_of(client, ASYNC, road, "whole")))
-    assert_streamed(events, ASYNC)
-
-
-def test_the_delays_of_the_provider(client: Any, events: Events) -> None:
-    """The first chunk already has content, so both times are the same delay."""
-    stream_of(client, SYNC, INSTRUMENT, "whole.first60.chunk30")
-
-    [event] = events
-    assert event.ttfc_ms is not None
-    assert 60 <= event.ttfc_ms == event.ttft_ms
-    assert 60 + 2 * 30 <= event.latency_ms
-
-
-BAD = [
-    Ending("cut", "error", "RemoteProtocolError"),
-    Ending("short", "error", "IncompleteStream"),
-    Ending("event", "error", "ServerError"),
-    Ending("broken", "error", "ServerError"),
-]
-
-
-@pytest.mark.parametrize("road", ROADS)
-@pytest.mark.parametrize("ending", BAD, ids=lambda ending: ending.model)
-def test_something_goes_wrong(ending: Ending, road: str, client: Any, events: Events) -> None:
-    """An exception is the error of the call."""
-    raised = raised_by(lambda: stream_of(client, SYNC, road, ending.model))
-
-    assert ending.raised == raised
-    if ending.model == "short" and road == WITH:
-        # Whether the stream was left or ended is not known within a `with`.
-        ending = ending._replace(outcome="closed", error_type=None)
-
-    assert_ended(events, ending)
-
-
-@pytest.mark.parametrize("ending", BAD, ids=lambda ending: ending.model)
-def test_something_goes_wrong_async(
-    ending: Ending, client: Any, loop: asyncio.Runner, events: Events
-) -> None:
-    """The async transport raises exceptions with other names."""
-    raised = raised_by(lambda: loop.run(async_stream_of(client, ASYNC, INSTRUMENT, ending.model)))
-
-    assert (ending.model == "short") == (raised is None)
-    assert_ended(events, ending._replace(error_type=raised or "IncompleteStream"))
-
-
 @pytest.mark.parametrize("road", ROADS[:2])
 def test_the_consumer_leaves(road: str, client: Any, events: Events) -> None:
     """The consumer leaves by `break`, or closes the generator."""
-    with observed(road, client, SYNC) as opens:
+    with observed(road, client, WAY) as opens:
         for _ in opens("whole"):
             break
         stream = opens("whole")
@@ -239,22 +133,7 @@ def test_a_stream_that_nobody_starts(client: Any, events: Events) -> None:
     """
     is_wrapped = hasattr(type(client.models).generate_content_stream, "__wrapped__")
     with instrument_llm(client):
-        generate(client, "whole")
+        generate_stream(client, "whole")
     collect_garbage()
 
     assert (["not_consumed"] if is_wrapped else []) == [event.outcome for event in events]
-
-
-def test_the_task_is_cancelled(client: Any, loop: asyncio.Runner, events: Events) -> None:
-    """The task is cancelled while the provider is silent."""
-
-    async def main() -> None:
-        task = asyncio.ensure_future(async_stream_of(client, ASYNC, INSTRUMENT, "hang"))
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(task, 0.2)
-
-    loop.run(main())
-
-    assert [("cancelled", "CancelledError")] == [
-        (event.outcome, event.error_type) for event in events
-    ]

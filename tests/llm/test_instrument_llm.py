@@ -19,7 +19,7 @@ import pytest
 
 from pantheon_obs import ConfigError, instrument_llm, llm_call
 from pantheon_obs.core import guard
-from tests.llm.sdk import MESSAGES
+from tests.llm.sdk import MESSAGES, openai_client
 from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
@@ -328,8 +328,7 @@ class TestOpenAI:
     @pytest.fixture
     def client(self, provider_url: str) -> Iterator[Any]:
         """Make a client that has not been used."""
-        openai = pytest.importorskip("openai")
-        with openai.OpenAI(api_key="none", base_url=f"{provider_url}/v1") as client:
+        with openai_client(provider_url) as client:
             yield client
 
     def test_undone_it_is_as_before(self, client: Any, events: Events) -> None:

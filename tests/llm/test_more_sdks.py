@@ -19,13 +19,13 @@ from pantheon_obs.llm.sdks import SDKS
 from pantheon_obs.testing import reset
 from tests.llm.provider import provider
 from tests.llm.scripted import Raw, aws_events, json_lines, scripted, sse
+from tests.llm.sdk import MESSAGES, anthropic_client, genai_client, openai_client
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import LlmCallFinished
 
     Events = list[LlmCallFinished]
 
-ASK: Any = [{"role": "user", "content": "The capital of France?"}]
 CHAT_USAGE = {"prompt_tokens": 512, "completion_tokens": 40, "total_tokens": 552}
 RESPONSE_USAGE = {
     "input_tokens": 512,
@@ -40,6 +40,11 @@ MESSAGE: dict[str, Any] = {
     "model": "claude",
     "stop_reason": "end_turn",
     "usage": {"input_tokens": 512, "output_tokens": 40, "cache_read_input_tokens": 0},
+}
+CONVERSED: dict[str, Any] = {
+    "output": {"message": {"role": "assistant", "content": [{"text": "Paris."}]}},
+    "stopReason": "end_turn",
+    "usage": {"inputTokens": 512, "outputTokens": 40, "totalTokens": 552},
 }
 HEADERS = (
     ("x-amzn-bedrock-input-token-count", "512"),
@@ -104,8 +109,8 @@ class TestOpenAI:
     @pytest.mark.parametrize(
         ("path", "arguments", "body", "expected"),
         [
-            ("beta.chat.completions.parse", {"messages": ASK}, chat(), ("chat", 512, 40)),
-            ("beta.chat.completions.create", {"messages": ASK}, chat(), ("chat", 512, 40)),
+            ("beta.chat.completions.parse", {"messages": MESSAGES}, chat(), ("chat", 512, 40)),
+            ("beta.chat.completions.create", {"messages": MESSAGES}, chat(), ("chat", 512, 40)),
             ("beta.responses.create", {"input": "x"}, response(), ("responses", 512, 40)),
             (
                 "responses.compact",
@@ -158,70 +163,77 @@ class TestOpenAI:
         self, path: str, arguments: Any, body: Any, expected: Any, events: Events
     ) -> None:
         """One with the usage that the answer has, else timed only."""
-        openai = pytest.importorskip("openai")
-        with scripted({"/": body}) as url:
-            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+        with scripted({"/": body}) as url, openai_client(url) as client:
             instrument_llm(client)
             method = client
             for name in path.split("."):
                 method = getattr(method, name)
             method(model="m", **arguments)
-            client.close()
 
         assert [(*expected, "ok")] == told(events)
 
     def test_an_answer_made_in_the_background_counts_once(self, events: Events) -> None:
         """Asking whether it is there makes no event; the first to get it brings the tokens."""
-        openai = pytest.importorskip("openai")
         answers = [response("queued"), response("in_progress"), response(), response()]
-        with scripted({"/responses": answers}) as url:
-            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+        with scripted({"/responses": answers}) as url, openai_client(url) as client:
             instrument_llm(client)
             client.responses.create(model="m", input="x", background=True)
             with trace_context("order-7"):
                 for _ in range(3):
                     client.responses.retrieve("r")
-            client.close()
 
         assert [("responses", None, None, "ok"), ("retrieve", 512, 40, "ok")] == told(events)
 
+    def test_a_failure_in_the_background_counts_once(self, events: Events) -> None:
+        """The call has ended well before; the first to hear of the failure reports it."""
+        openai = pytest.importorskip("openai")
+        error = {"code": "server_error", "message": "a private message"}
+        answers = [response("queued"), response("in_progress"), response("failed", error=error)]
+        with scripted({"/responses": answers}) as url:
+            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+            instrument_llm(client)
+            client.responses.create(model="m", input="x", background=True)
+            for _ in range(3):
+                client.responses.retrieve("r")
+            client.close()
+
+        expected = [("responses", None, None, "ok"), ("retrieve", None, None, "error")]
+        assert expected == told(events)
+        assert "server_error" == events[-1].error_type
+
     def test_another_process_may_retrieve_it(self, events: Events) -> None:
         """The answer itself says that it was made in the background."""
-        openai = pytest.importorskip("openai")
-        with scripted({"/responses": response(background=True)}) as url:
-            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+        with (
+            scripted({"/responses": response(background=True)}) as url,
+            openai_client(url) as client,
+        ):
             instrument_llm(client)
             for _ in range(2):
                 client.responses.retrieve("r")
-            client.close()
 
         assert [("retrieve", 512, 40, "ok")] == told(events)
 
     def test_a_stored_answer_is_not_counted_again(self, events: Events) -> None:
         """It was counted when it was made, as was one whose stream had the usage."""
-        openai = pytest.importorskip("openai")
         done = {"type": "response.completed", "sequence_number": 1}
         stream = sse(done | {"response": response(id="s", background=True)}, named=True)
         answers = [response(), response(), stream, response(id="s", background=True)]
-        with scripted({"/responses": answers}) as url:
-            client = openai.OpenAI(api_key="none", base_url=url, max_retries=0)
+        with scripted({"/responses": answers}) as url, openai_client(url) as client:
             instrument_llm(client)
             client.responses.create(model="m", input="x")
             client.responses.retrieve("r")
             list(client.responses.create(model="m", input="x", background=True, stream=True))
             client.responses.retrieve("s")
-            client.close()
 
         assert [("responses", 512, 40, "ok")] * 2 == told(events)
 
     def test_a_retrieval_that_fails_is_no_call(self, events: Events) -> None:
         """No model was called."""
         openai = pytest.importorskip("openai")
-        client = openai.OpenAI(api_key="none", base_url="http://127.0.0.1:9", max_retries=0)
-        instrument_llm(client)
-        with pytest.raises(openai.APIConnectionError):
-            client.responses.retrieve("r")
-        client.close()
+        with openai_client("http://127.0.0.1:9") as client:
+            instrument_llm(client)
+            with pytest.raises(openai.APIConnectionError):
+                client.responses.retrieve("r")
 
         assert [] == events
 
@@ -367,18 +379,15 @@ class TestBedrock:
     """boto3's client: streams and bodies within mappings."""
 
     @staticmethod
-    def client(url: str) -> Any:
+    def client(url: str | None, service: str = "bedrock-runtime") -> Any:
         """Make a client."""
         boto3 = pytest.importorskip("boto3")
         keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
-        return boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=url, **keys)
+        return boto3.client(service, region_name="us-east-1", endpoint_url=url, **keys)
 
     def test_converse(self, events: Events) -> None:
         """The usage is in the response."""
-        usage = {"inputTokens": 512, "outputTokens": 40, "totalTokens": 552}
-        message = {"message": {"role": "assistant", "content": [{"text": "Paris."}]}}
-        body = {"output": message, "stopReason": "end_turn", "usage": usage}
-        with scripted({"/converse": body}) as url, closing(self.client(url)) as client:
+        with scripted({"/converse": CONVERSED}) as url, closing(self.client(url)) as client:
             instrument_llm(client)
             client.converse(modelId="anthropic.claude-haiku-4-5-20251001-v1:0", messages=[])
 
@@ -388,10 +397,7 @@ class TestBedrock:
     @pytest.mark.parametrize("whole", ["boto3", "botocore", "botocore.client", "llm=True"])
     def test_all_clients(self, whole: str, events: Events) -> None:
         """The methods are made with each client: those that are made from now on are observed."""
-        message = {"message": {"role": "assistant", "content": [{"text": "Paris."}]}}
-        usage = {"inputTokens": 512, "outputTokens": 40, "totalTokens": 552}
-        body = {"output": message, "stopReason": "end_turn", "usage": usage}
-        with scripted({"/converse": [body] * 4}) as url:
+        with scripted({"/converse": [CONVERSED] * 4}) as url:
             with closing(self.client(url)) as before:
                 if whole == "llm=True":
                     instrument(bare_app, llm=True)
@@ -436,20 +442,18 @@ class TestBedrock:
     def test_clients_of_other_services_stay_as_they_are(self) -> None:
         """They call no model."""
         boto3 = pytest.importorskip("boto3")
-        keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
         with instrument_llm(boto3):
-            client = boto3.client("sts", region_name="us-east-1", **keys)
+            client = self.client(None, "sts")
         assert not [name for name in vars(client) if "pantheon" in name]
         client.close()
 
     def test_converse_stream(self, events: Events) -> None:
         """The call ends with its stream."""
-        usage = {"inputTokens": 512, "outputTokens": 40, "totalTokens": 552}
         body = aws_events(
             {"messageStart": {"role": "assistant"}},
             {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "Paris."}}},
             {"messageStop": {"stopReason": "end_turn"}},
-            {"metadata": {"usage": usage, "metrics": {"latencyMs": 3}}},
+            {"metadata": {"usage": CONVERSED["usage"], "metrics": {"latencyMs": 3}}},
         )
         with scripted({"/converse-stream": body}) as url, closing(self.client(url)) as client:
             instrument_llm(client)
@@ -534,12 +538,13 @@ class TestGroq:
             chunk({"content": "Paris."}),
             chunk({}, "stop", x_groq={"id": "q", "usage": CHAT_USAGE}),
         )
-        with scripted({"/chat/completions": [chat(), stream]}) as url:
-            client = groq.Groq(api_key="none", base_url=url, max_retries=0)
+        with (
+            scripted({"/chat/completions": [chat(), stream]}) as url,
+            groq.Groq(api_key="none", base_url=url, max_retries=0) as client,
+        ):
             instrument_llm(client)
-            client.chat.completions.create(model="m", messages=ASK)
-            list(client.chat.completions.create(model="m", messages=ASK, stream=True))
-            client.close()
+            client.chat.completions.create(model="m", messages=MESSAGES)
+            list(client.chat.completions.create(model="m", messages=MESSAGES, stream=True))
 
         assert [("chat", 512, 40, "ok")] * 2 == told(events)
 
@@ -564,8 +569,8 @@ class TestOllama:
             ollama.Client(host=url) as client,
         ):
             instrument_llm(client)
-            client.chat(model="m", messages=ASK)
-            list(client.chat(model="m", messages=ASK, stream=True))
+            client.chat(model="m", messages=MESSAGES)
+            list(client.chat(model="m", messages=MESSAGES, stream=True))
 
         assert [("chat", 512, 40, "ok")] * 2 == told(events)
         assert {None} == {event.cost_usd for event in events}
@@ -578,7 +583,7 @@ class TestOllama:
             before, own.base_url = own.base_url, url
             try:
                 with instrument_llm(ollama):
-                    ollama.chat(model="m", messages=ASK)
+                    ollama.chat(model="m", messages=MESSAGES)
             finally:
                 own.base_url = before
                 own._transport.close()  # noqa: SLF001 - it stays usable
@@ -589,18 +594,11 @@ class TestOllama:
 class TestGoogle:
     """Interactions and embeddings of its client."""
 
-    @staticmethod
-    def client(url: str) -> Any:
-        """Make a client."""
-        genai = pytest.importorskip("google.genai")
-        return genai.Client(api_key="none", http_options={"base_url": url})
-
     def test_an_interaction_and_its_stream(self, events: Events) -> None:
         """The last event has the usage."""
         delta = {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "a"}}
         stream = sse(delta, {"event_type": "interaction.completed", "interaction": INTERACTION})
-        with scripted({"/interactions": [INTERACTION, stream]}) as url:
-            client = self.client(url)
+        with scripted({"/interactions": [INTERACTION, stream]}) as url, genai_client(url) as client:
             if not hasattr(client, "interactions"):
                 pytest.skip("this release has no interactions")
             instrument_llm(client)
@@ -615,8 +613,7 @@ class TestGoogle:
             "embeddings": [{"values": [0.1]}],
             "usageMetadata": {"promptTokenCount": 512},
         }
-        with scripted({"/models": body}) as url:
-            client = self.client(url)
+        with scripted({"/models": body}) as url, genai_client(url) as client:
             instrument_llm(client)
             client.models.embed_content(model="gemini-embedding-001", contents="x")
 
@@ -632,12 +629,13 @@ class TestAnthropic:
         if not hasattr(anthropic, "AnthropicBedrockMantle"):
             pytest.skip("this release has no such client")
         body = MESSAGE | {"id": "1", "role": "assistant", "content": []}
-        with scripted({"/messages": body}) as url:
-            client = anthropic.AnthropicBedrockMantle(
-                base_url=url, api_key="none", aws_region="us-east-1", max_retries=0
-            )
+        with (
+            scripted({"/messages": body}) as url,
+            anthropic_client(
+                url, anthropic.AnthropicBedrockMantle, aws_region="us-east-1"
+            ) as client,
+        ):
             instrument_llm(client)
-            client.messages.create(model="m", max_tokens=9, messages=ASK)
-            client.close()
+            client.messages.create(model="m", max_tokens=9, messages=MESSAGES)
 
         assert [("messages", 512, 40, "ok")] == told(events)

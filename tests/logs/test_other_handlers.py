@@ -6,6 +6,7 @@ import json
 import logging
 import logging.handlers
 import pickle
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -124,8 +125,6 @@ def test_a_receiver_without_the_package_can_read_what_is_sent(
 class Session:
     """Cannot be pickled, as a connection cannot."""
 
-    user = "ada"
-
     def __reduce__(self) -> Any:
         """Refuse."""
         raise TypeError
@@ -135,14 +134,19 @@ class Session:
         return "session 17"
 
 
-def test_a_bound_value_that_cannot_be_pickled_is_sent_as_its_text(
+@dataclass
+class Owner:
+    """A value of a class that another process may not have."""
+
+    name: str
+
+
+def test_a_bound_value_that_cannot_be_pickled_is_its_text_for_others(
     logged: Logged, add: Callable[[logging.Handler], None]
 ) -> None:
-    """A handler that pickles loses no record, one that does not sees the value."""
+    """A handler that pickles loses no record, and our line has the value."""
     add(handler := Pickles())
-    add(here := Lines(logging.Formatter("%(session)s %(session)r")))
-    seen: list[Any] = []
-    here.addFilter(lambda record: not seen.append(record))
+    add(here := Lines(logging.Formatter("%(session)s %(rows)r")))
     configure_logging(log_format="json")
     deep: list[Any] = []
     deep.append(deep)
@@ -156,13 +160,54 @@ def test_a_bound_value_that_cannot_be_pickled_is_sent_as_its_text(
     sent = [pickle.loads(each) for each in handler.sent]  # noqa: S301 - our own
     assert [("session 17", bound["rows"])] * 2 == [(one["session"], one["rows"]) for one in sent]
     assert [True] * 2 == [one["all"].startswith("[<") for one in sent]
-    assert [f"session 17 {bound['session']!r}"] * 2 == here.lines
-    assert [True, "ada"] == [isinstance(seen[0].session, Session), seen[0].session.user]
+    assert [f"session 17 {bound['rows']!r}"] * 2 == here.lines
     shown = [{key: line[key] for key in line if key in bound} for line in logged()]
     assert [{**bound, "session": repr(bound["session"])}.keys()] * 2 == [
         one.keys() for one in shown
     ]
     assert [repr(bound["session"])] * 2 == [one["session"] for one in shown]
+
+
+def test_other_handlers_see_plain_values_only(
+    logged: Logged, add: Callable[[logging.Handler], None]
+) -> None:
+    """No attribute of a record has a class of ours; our line shows a bound object as ever."""
+    add(handler := Lines(logging.Formatter("%(owner)s")))
+    records: list[logging.LogRecord] = []
+    handler.addFilter(lambda record: not records.append(record))
+    configure_logging(log_format="json")
+
+    with trace_context("t-1"):
+        bind(owner=Owner("ada"))
+        logging.getLogger("a").warning("plain")
+        get_logger("a").warning("structured")
+
+    kinds = {type(value) for record in records for value in vars(record).values()}
+    assert set() == {kind for kind in kinds if kind.__module__ != "builtins"}
+    assert [str(Owner("ada"))] * 2 == handler.lines
+    assert [{"name": "ada"}] * 2 == [line["owner"] for line in logged()]
+
+
+def test_a_filter_may_mask_a_bound_field(
+    logged: Logged, add: Callable[[logging.Handler], None]
+) -> None:
+    """Our line has the masked value too, whether or not the bound one can be pickled."""
+
+    def mask(record: Any) -> bool:
+        record.tenant = record.owner = "***"
+        return True
+
+    add(handler := Lines(logging.Formatter("%(tenant)s %(owner)s")))
+    handler.addFilter(mask)
+    configure_logging(log_format="json")
+
+    with trace_context("t-1"):
+        bind(tenant="acme", owner=Owner("ada"))
+        logging.getLogger("a").warning("plain")
+        get_logger("a").warning("structured")
+
+    assert ["*** ***"] * 2 == handler.lines
+    assert [("***", "***")] * 2 == [(line["tenant"], line["owner"]) for line in logged()]
 
 
 def test_a_field_called_trace_id_stays_the_application_s(

@@ -143,30 +143,56 @@ def test_a_line_that_was_cut_off_does_not_spoil_the_next(tmp_path: Path) -> None
     assert 1 == len(parse_lines(done.stderr))
 
 
-def test_a_full_pipe_that_does_not_block_is_waited_for() -> None:
-    """Direct delivery waits for its reader, also on a pipe that does not block."""
+def test_a_full_pipe_that_does_not_block_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Direct delivery waits for a reader who begins only when the full pipe has refused a line."""
+    read, write = full_pipe()
+    refused = threading.Event()
+    taken: list[bytes] = []
+    real_write = os.write
+
+    def observed_write(descriptor: int, data: bytes, /) -> int:
+        try:
+            return real_write(descriptor, data)
+        except BlockingIOError:
+            refused.set()
+            raise
+
+    def take() -> None:
+        assert refused.wait(SECONDS_TO_WAIT)
+        with os.fdopen(read, "rb") as reader:
+            taken.append(reader.read())
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    with io.TextIOWrapper(io.FileIO(write, "w")) as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(os, "write", observed_write)
+        configure_logging(log_format="json")
+        for _ in range(5):
+            logging.getLogger("a").warning("%s", "x" * 900_000)
+        monkeypatch.undo()
+    taker.join()
+
+    lines = parse_lines(taken[0].lstrip(b"-"))
+    assert ["x" * 900_000] * 5 == [line["event"] for line in lines]
+
+
+def full_pipe() -> tuple[int, int]:
+    """Make a pipe that does not block, and fill it to the last byte."""
     read, write = os.pipe()
     os.set_blocking(write, False)
-    program = """
-        configure_logging()
-        for number in range(5):
-            logging.warning("%s", "x" * 900_000)
-    """
-    with subprocess.Popen(command(program), stdout=write, env=clean_environment()) as process:
-        os.close(write)
-        with os.fdopen(read, "rb") as reader:
-            output = reader.read()
-
-    assert ["x" * 900_000] * 5 == [line["event"] for line in parse_lines(output)]
-    assert 0 == process.returncode
+    for size in (1000, 1):
+        with suppress(BlockingIOError):
+            while os.write(write, b"-" * size):
+                pass
+    return read, write
 
 
 def test_prints_that_a_full_pipe_did_not_take_come_first_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The application's own prints are waited for like a line."""
-    read, write = os.pipe()
-    os.set_blocking(write, False)
+    read, write = full_pipe()
     tried, tried_again = threading.Event(), threading.Event()
     taken: list[bytes] = []
 
@@ -180,10 +206,6 @@ def test_prints_that_a_full_pipe_did_not_take_come_first_all_the_same(
         with os.fdopen(read, "rb") as reader:
             taken.append(reader.read())
 
-    for size in (1000, 1):  # until the last byte
-        with suppress(BlockingIOError):
-            while os.write(write, b"-" * size):
-                pass
     taker = threading.Thread(target=take)
     taker.start()
     with io.TextIOWrapper(io.BufferedWriter(Raw(write, "w"))) as stream:

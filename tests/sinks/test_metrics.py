@@ -336,7 +336,7 @@ def test_the_first_model_that_is_too_many_is_one_warning() -> None:
             with llm_call(model=f"model-{number}", operation="chat"):
                 pass
 
-    warnings = [event for event in events if event["event"] == "metric_label_full"]
+    warnings = [event for event in events if event["event"] == "metrics_labels_full"]
     assert [("gen_ai_request_model", 200)] == [(w["label"], w["limit"]) for w in warnings]
     call = {"gen_ai_operation_name": "chat", "gen_ai_provider_name": "", "outcome": "ok"}
     assert 3 == app.value("pantheon_llm_calls_total", **call, gen_ai_request_model="_OTHER")
@@ -645,7 +645,7 @@ def test_applications_of_one_process_share_their_metrics() -> None:
 @pytest.mark.parametrize("value", ["registry", 3])
 def test_what_is_no_registry_is_refused(value: object) -> None:
     """The message names the accepted values."""
-    with pytest.raises(ConfigError, match="a CollectorRegistry of prometheus_client, or None"):
+    with pytest.raises(ConfigError, match=r"with register\(\) and collect\(\), or None"):
         Settings(metrics_registry=value)
 
 

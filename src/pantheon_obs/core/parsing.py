@@ -71,10 +71,11 @@ def _levels() -> dict[str, int]:
 
 def one_of(*accepted: str) -> Callable[[object], str]:
     """Make a function that reads one of these words, in any case."""
+    choice = "one of " if len(accepted) > 1 else ""
 
     def read(value: object) -> str:
         word = value.strip().lower() if isinstance(value, str) else ""
-        return _accept(word, f"one of {', '.join(accepted)}", also=word in accepted)
+        return _accept(word, choice + ", ".join(accepted), also=word in accepted)
 
     return read
 
@@ -151,7 +152,7 @@ def path(value: object) -> str:
 def registry(value: object) -> object:
     """Read a registry of metrics."""
     is_one = hasattr(value, "register") and hasattr(value, "collect")
-    return _accept(value, "a CollectorRegistry of prometheus_client, or None", also=is_one)
+    return _accept(value, "a registry with register() and collect(), or None", also=is_one)
 
 
 def generator(value: object) -> object:

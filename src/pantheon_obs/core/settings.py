@@ -36,6 +36,7 @@ class Settings:
         release: Version of the service, on every log line and error report.
         log_level: Least level that is logged, a standard name or number.
         log_format: `json`, `text`, `console`, or `auto`: console on a terminal, else json.
+        log_schema: Names of the keys of a JSON line: `pantheon` is the only one so far.
         log_stream: `stdout`, `stderr`, or `auto`: stderr in commands that do not serve.
         inbound_headers: Headers that may bring an id; the first valid one wins.
         response_headers: Headers that carry the id on every response.
@@ -85,6 +86,9 @@ class Settings:
     log_level: str = _option("INFO", parse.level, "PANTHEON_OBS_LOG_LEVEL")
     log_format: Literal["json", "text", "console", "auto"] = _option(
         "auto", parse.one_of("json", "text", "console", "auto"), "PANTHEON_OBS_LOG_FORMAT"
+    )
+    log_schema: Literal["pantheon"] = _option(
+        "pantheon", parse.one_of("pantheon"), "PANTHEON_OBS_LOG_SCHEMA"
     )
     log_stream: Literal["auto", "stdout", "stderr"] = _option(
         "auto", parse.one_of("auto", "stdout", "stderr"), "PANTHEON_OBS_LOG_STREAM"

@@ -1,6 +1,6 @@
 """Trace IDs: make one, validate one, parse a `traceparent`. Pure functions.
 
-An inbound id is 1 to 128 characters of `[A-Za-z0-9._:-]`: UUIDs, ULIDs, the ids of nginx and of
+An inbound id is 1 to 128 characters of `[A-Za-z0-9._:-]`: UUIDs, ULIDs, the ids of proxies and of
 load balancers all pass, and nothing that could forge a log line or a header does.
 """
 

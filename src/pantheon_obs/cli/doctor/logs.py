@@ -20,7 +20,7 @@ _REMEDIES = {
     "logging_taken_over": "remove the logging configuration in {by}",
     "middleware_without_app": 'INSTALLED_APPS += ["pantheon_obs.adapters.django"]',
     "metrics_unavailable": "pip install 'pantheon-obs[prometheus]'",
-    "metric_label_full": "instrument_llm(...)  # with fewer model aliases than 200",
+    "metrics_labels_full": "instrument_llm(...)  # with fewer model aliases than 200",
     "sentry_disabled": "export SENTRY_DSN=https://KEY@HOST/PROJECT-NUMBER",
     "trace_outlived": "with untraced(): ...  # around the start of {task}",
     "log_lines_dropped": "export PANTHEON_OBS_LOG_QUEUE_BYTES=67108864",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.cli.doctor.finding import Finding, fault
 from pantheon_obs.cli.doctor.settings import examine_settings
+from pantheon_obs.core.texts import number_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,11 +56,10 @@ def examine_environment(settings: Settings) -> Iterator[Finding]:
 
 def _workers(gunicorn: dict[str, str]) -> int:
     """Return the largest number of processes that any server starts."""
-    counts = [os.environ.get(name, "") for name in _WORKERS]
-    count = gunicorn.get("workers", "1")
+    counts = [number_in(os.environ.get(name)) or 1 for name in _WORKERS]
+    of_gunicorn = number_in(gunicorn.get("workers", "1"))
     # A number that is computed, as from the processors, stands for several.
-    counts.append(count if count.isdecimal() else "2")
-    return max(int(count) for count in counts if count.isdecimal())
+    return max(*counts, 2 if of_gunicorn is None else of_gunicorn)
 
 
 def _logger_of(gunicorn: dict[str, str]) -> Finding:

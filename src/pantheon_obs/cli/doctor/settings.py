@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.cli.doctor.finding import Finding, fault
 from pantheon_obs.core.parsing import level_number
+from pantheon_obs.core.texts import number_in
 from pantheon_obs.sinks.sentry.options import dsn_of
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def _versions() -> Iterator[Finding]:
 
 def _numbers(text: str) -> tuple[int, ...]:
     found = re.match(r"(?:\d+!)?([\d.]*\d)", text)
-    parts = [int(part) for part in found[1].split(".")] if found else []
+    parts = [number_in(part) or 0 for part in found[1].split(".")] if found else []
     while parts and parts[-1] == 0:
         parts.pop()  # 2.35 is 2.35.0
     return tuple(parts)

@@ -12,7 +12,7 @@ _CHAIN = re.compile(
 )
 _HEADER = "Traceback (most recent call last)"
 _GROUP = re.compile(r"^ +\+ Exception Group Traceback", re.MULTILINE)
-_FRAME = re.compile(r'\s*File "(.*)", line (\d+), in (.*)').fullmatch
+_FRAME = re.compile(r'\s*File "(.*)", line (\d{1,9}), in (.*)').fullmatch
 _RAISED = re.compile(r"([^\W\d][\w.<>]*)(?:: ?(.*))?", re.DOTALL).fullmatch
 # Code of others: installed packages, the standard library, and code without a file.
 _OF_OTHERS = re.compile(

@@ -2,7 +2,7 @@
 
 An answer that is made in the background ends its call at once, and has its tokens later. The
 application asks for it again and again. It is reported once: by the first call that gets it with
-its usage.
+its usage, or with the error that it ended in.
 """
 
 from __future__ import annotations
@@ -205,12 +205,12 @@ def is_due(reported: Reported, *, retrieved: bool) -> bool:
     job = reported.job
     if job is None:
         return not retrieved
-    known = reported.usage_status != "missing"
+    has_ended = reported.usage_status != "missing" or reported.error_type is not None
     if not retrieved:
         if reported.in_background:
-            _keep(_reported if known else _pending, job)
+            _keep(_reported if has_ended else _pending, job)
         return True
-    if not known or job in _reported or not (reported.in_background or job in _pending):
+    if not has_ended or job in _reported or not (reported.in_background or job in _pending):
         return False
     _pending.pop(job, None)
     _keep(_reported, job)

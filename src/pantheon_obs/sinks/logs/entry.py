@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.exchange import Exchange
@@ -57,9 +57,8 @@ _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 NO_TRACE = "-"
 """Stands in place of the trace id on the records that other handlers see outside a trace."""
 
-placed: WeakSet[logging.LogRecord] = WeakSet()
-"""The records that have got a `trace_id` from us."""
-
+placed: WeakKeyDictionary[logging.LogRecord, dict[str, Any]] = WeakKeyDictionary()
+"""The attributes that we have put on records: the trace id and the bound fields."""
 
 like_fields = re.compile(r"(?:\s|^)[^\s=]+=").findall
 
@@ -200,7 +199,7 @@ def _add_texts(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) 
 def _recognise(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) -> None:
     """Read the fields that say more of a record than its own attributes."""
     if "trace_id" in fields:
-        _take_trace_id(entry, record, fields)
+        _take_context(entry, record, fields)
     if "data" in fields and _product_of(entry) in _WITH_TASKS and isinstance(fields["data"], dict):
         task = fields.pop("data")  # without the arguments of its call
         fields["task"], fields["task_id"] = task.get("name"), task.get("id")
@@ -212,11 +211,13 @@ def _product_of(entry: Entry) -> str:
     return entry.logger.partition(".")[0]
 
 
-def _take_trace_id(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) -> None:
-    """Use the `trace_id` that we have put on a record, in whichever thread or process."""
+def _take_context(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) -> None:
+    """Take what we have put on a record, in whichever thread or process, from the fields."""
     if record.thread == get_ident() and record.process == os.getpid():
-        if record in placed:  # else it is a field of the application's
-            del fields["trace_id"]
+        if record in placed:  # the line gets it from the trace
+            for name, value in placed[record].items():
+                if fields.get(name, placed) is value:
+                    del fields[name]
         return
     trace_id = fields["trace_id"]
     if trace_id == NO_TRACE:

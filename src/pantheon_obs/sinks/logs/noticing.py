@@ -87,7 +87,7 @@ def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: AN
         given = record
         record = passed if isinstance(passed, logging.LogRecord) else given  # since Python 3.12
         if given in placed:
-            placed.add(record)
+            placed[record] = placed[given]
     try:
         is_odd = type(record.levelno) is not int or record.levelno < 0
     except AttributeError:
@@ -114,8 +114,6 @@ def _look_at_handlers(logger: logging.Logger) -> bool:
 
 def _add_context(record: logging.LogRecord) -> None:
     try:
-        if "trace_id" not in record.__dict__:
-            placed.add(record)
         place_context(record)
     except Exception as error:  # noqa: BLE001 - another library's variables may be anything
         report("record's context", error)

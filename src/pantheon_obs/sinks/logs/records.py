@@ -10,7 +10,7 @@ from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.serving import active
 from pantheon_obs.core.structured import in_flight
 from pantheon_obs.sinks.logs import odd
-from pantheon_obs.sinks.logs.entry import NO_TRACE, STANDARD, Entry
+from pantheon_obs.sinks.logs.entry import NO_TRACE, STANDARD, Entry, placed
 from pantheon_obs.sinks.logs.structlog_fields import bound_fields
 from pantheon_obs.sinks.logs.tracebacks import spoils_a_parse, traceback_of
 from pantheon_obs.sinks.redact.plain import described
@@ -65,7 +65,22 @@ def read_back(entry: Entry, record: logging.LogRecord) -> None:
         entry.event, entry.fields, entry.outside = message, fields, None
 
 
-def trace_fields(record: logging.LogRecord) -> dict[str, Any]:
+def place_context(record: logging.LogRecord) -> None:
+    """Put the trace id and the bound fields on a record, unless it has such attributes.
+
+    A bound value that could not be pickled, or not be read by another process, is put there as its
+    text: a handler may send the record to another process.
+    """
+    attributes = record.__dict__
+    placed[record] = ours = {
+        name: value if _is_portable(value) else described(value)
+        for name, value in _trace_fields(record).items()
+        if name not in STANDARD and name not in attributes
+    }
+    attributes.update(ours)
+
+
+def _trace_fields(record: logging.LogRecord) -> dict[str, Any]:
     """Collect the trace id and the bound fields that a record belongs to."""
     entry = in_flight.get(id(record))
     trace_id, trace = active()
@@ -78,55 +93,14 @@ def trace_fields(record: logging.LogRecord) -> dict[str, Any]:
     return {"trace_id": trace_id or NO_TRACE, **{k: v for k, v in bound.items() if k != "trace_id"}}
 
 
-def place_context(record: logging.LogRecord) -> None:
-    """Put the trace id and the bound fields on a record, unless it has such attributes."""
-    attributes = record.__dict__
-    for name, value in trace_fields(record).items():
-        if name not in STANDARD and name not in attributes:
-            attributes[name] = value if _is_portable(value) else _Bound(value)
-
-
 def added_to(record: logging.LogRecord, known: Collection[str]) -> dict[str, Any]:
     """Return the attributes that others have given to a record, besides the known ones."""
-    context = trace_fields(record)
+    ours = placed.get(record, {})
     return {
         name: value
         for name, value in record.__dict__.items()
-        if name not in known and context.get(name, context) is not _value_of(value)
+        if name not in known and ours.get(name, ours) is not value
     }
-
-
-class _Bound:
-    """Stands on a record for a bound value of any class, and is its text in another process.
-
-    A handler that pickles the record would lose it for a value that cannot be pickled, and its
-    reader may not have the class.
-    """
-
-    def __init__(self, value: object) -> None:
-        self.__wrapped__ = value
-
-    @property  # type: ignore[misc]  # it cannot be set
-    def __class__(  # pyright: ignore[reportIncompatibleMethodOverride]  # as above
-        self,
-    ) -> Any:  # noqa: ANN401 - redaction opens objects that name another class
-        return type(self.__wrapped__)
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of any value
-        return getattr(self.__wrapped__, name)
-
-    def __str__(self) -> str:
-        return described(self.__wrapped__)
-
-    def __repr__(self) -> str:
-        return described(self.__wrapped__, repr)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return str, (str(self),)
-
-
-def _value_of(attribute: object) -> object:
-    return attribute.__wrapped__ if type(attribute) is _Bound else attribute
 
 
 def _is_portable(value: object, depth: int = 8) -> bool:

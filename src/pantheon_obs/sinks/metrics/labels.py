@@ -66,6 +66,6 @@ class Capped:
         if not self._is_full:
             self._is_full = True
             logging.getLogger("pantheon_obs.metrics").warning(
-                "metric_label_full", extra={"label": self._label, "limit": _MOST}
+                "metrics_labels_full", extra={"label": self._label, "limit": _MOST}
             )
         return OTHER

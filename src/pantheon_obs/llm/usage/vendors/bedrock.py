@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pantheon_obs.core.texts import number_in
 from pantheon_obs.llm.usage.answer import OTHER, Reported, count
 from pantheon_obs.llm.usage.billed_items import add_tools
 from pantheon_obs.llm.usage.fields import any_of, either, field, field_at, has, items_of, text
@@ -97,17 +98,13 @@ def _take_in(reported: Reported, given: Any, made: Any, cached: Any, written: An
 def invoked(value: Any, reported: Reported) -> Any:
     """Read the headers of a response whose body has yet to be read (API_runtime_InvokeModel)."""
     headers = field_at(value, "ResponseMetadata", "HTTPHeaders")
-    numbers = [_number(field(headers, name)) for name in _HEADERS]
+    numbers = [number_in(field(headers, name)) for name in _HEADERS]
     if numbers[:2] == [None, None]:
         return False
     reported.content = True
     reported.vendor = _VENDOR
     _take_in(reported, *numbers)
     return None
-
-
-def _number(header: Any) -> int | None:
-    return int(header) if isinstance(header, str) and header.isdecimal() else None
 
 
 def body(value: Any, reported: Reported) -> Any:
