@@ -1,1 +1,1 @@
-"""Wrappers that observe functions and their results until the call ends."""
+"""Observe the value that a call returns, until the call ends."""
