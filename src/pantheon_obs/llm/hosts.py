@@ -57,7 +57,7 @@ VENDORS = (
     ),
     Vendor(
         "azure.ai.inference",
-        r".+\.((services|inference)\.ai\.azure\.com|models\.ai\.azure\.com)",
+        r".+\.(services|inference|models)\.ai\.azure\.com",
         listed_as="azure",
     ),
     Vendor("anthropic", r"api\.anthropic\.com"),
@@ -72,7 +72,7 @@ VENDORS = (
     Vendor(
         "gcp.vertex_ai",
         r"((.+-)?aiplatform|aiplatform\..+\.rep)\.googleapis\.com",
-        regional_for_claude=r"(.+-aiplatform|aiplatform\..+\.rep)\.googleapis\.com",
+        regional_for_claude=r".+-aiplatform\..+|.+\.rep\..+",
     ),
     Vendor("cerebras", r"api\.cerebras\.ai"),
     Vendor("cohere", r"api\.cohere\.(ai|com)"),

@@ -1,4 +1,4 @@
-"""The change that `instrument_llm` makes, and its undoing."""
+"""The change that `instrument_llm` makes to a client, a gateway or an SDK, and its undoing."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Finder = Callable[[tuple[Any, ...], Mapping[str, Any]], str | None]
 
-NAMES = ("model_alias", "model", "modelId")  # the last is boto3's
+_NAMES = ("model_alias", "model", "modelId")  # the last is boto3's
 
 _guard = Guard("llm model alias")
 _NOWHERE = sys.maxsize  # the position of a keyword-only parameter
@@ -61,14 +61,11 @@ def alias_finder(
 
     `model` is the option: the alias, or a callable that gets the call's arguments.
     """
-    if callable(model):
-        return _by_callable(model)
-    if model is not None or function is None:
+    if model is None and function is not None:
+        return _by_search(function)
+    if not callable(model):
         return lambda _args, _kwargs: model
-    return _by_search(function)
 
-
-def _by_callable(model: Callable[..., str | None]) -> Finder:
     def find(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
         with _guard:
             return _alias(model(*args, **kwargs))
@@ -92,7 +89,7 @@ def _by_search(function: Callable[..., Any]) -> Finder:
                 return alias
         try:
             for owner in (*args[own:], *kwargs.values(), *args[:own]):
-                for name in NAMES:
+                for name in _NAMES:
                     alias = _alias(field(owner, name))
                     if alias is not None:
                         return alias
@@ -110,7 +107,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[list[tuple[str, int, Any]
     except (TypeError, ValueError):  # a function written in C
         parameters = []
     named: list[tuple[str, int, Any]] = []
-    for wanted in NAMES:
+    for wanted in _NAMES:
         for position, parameter in enumerate(parameters):
             if parameter.name == wanted and parameter.kind not in _VARIADIC:
                 by_position = parameter.kind is not Parameter.KEYWORD_ONLY

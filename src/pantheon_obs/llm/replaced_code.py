@@ -34,7 +34,7 @@ class Redirect:
             function.__signature__ = signature(function)  # type: ignore[attr-defined]
         # The default first: the old code does not ask for it, and other threads may run either.
         function.__kwdefaults__ = {**(function.__kwdefaults__ or {}), _CHOOSE: choose}
-        self._code = _code_for(function, _CHOOSE)
+        self._code = _code_for(function)
         function.__code__ = self._code
 
     def undo(self) -> None:
@@ -61,8 +61,8 @@ def copy_of(function: FunctionType) -> FunctionType:
     return copy
 
 
-def _code_for(function: FunctionType, choose: str) -> CodeType:
-    """Compile the code that asks `choose`, a keyword argument, for the function to run.
+def _code_for(function: FunctionType) -> CodeType:
+    """Compile the code that asks its keyword argument `_CHOOSE` for the function to run.
 
     It is of the function's kind, and has its free variables: the cells of a function cannot be
     replaced, and whoever reads the locals of a running function finds all its code's cells there.
@@ -73,8 +73,8 @@ def _code_for(function: FunctionType, choose: str) -> CodeType:
     way = "await" if is_async else "yield from" if is_generator else ""
     source = f"""
 def enclosing({free}):
-    {definition} redirected(*args, {choose}, **kwargs):
-        return ({way} {choose}(args)(*args, **kwargs))
+    {definition} redirected(*args, {_CHOOSE}, **kwargs):
+        return ({way} {_CHOOSE}(args)(*args, **kwargs))
         ({free})
 """
     enclosing = _inner_code(compile(source, "<pantheon_obs>", "exec"))

@@ -59,7 +59,7 @@ class Limit(Protocol):
 
     nanodollars: int
 
-    def tell(self, spent: Sum, *, is_first: bool) -> None:
+    def report(self, spent: Sum, *, is_first: bool) -> None:
         """Report that a sum has reached the budget; `is_first` if no equal limit was notified."""
 
 
@@ -77,8 +77,8 @@ class Sum:
         self.key = key  # None for the sum over all keys
         self.number = next(_ids)  # distinguishes it from all other sums of this process
         self.start, self.end = start, end  # of its window
-        # The limits that were notified and their amounts, each with its notifier.
-        self.told: dict[Limit | int, object] = {}
+        # The limits that were notified, and their amounts, each with its notifier.
+        self.notified: dict[Limit | int, object] = {}
 
     @property
     def total(self) -> int:
@@ -95,14 +95,14 @@ class Sum:
         """The total in US dollars."""
         return self.total / PER_DOLLAR
 
-    def tell(self, limits: Iterable[Limit]) -> None:
+    def notify(self, limits: Iterable[Limit]) -> None:
         """Notify each limit that it has reached, once."""
         for limit in limits:
             if self.total >= limit.nanodollars:
-                teller = object()  # several threads may be here
-                if self.told.setdefault(limit, teller) is teller:
-                    first = self.told.setdefault(limit.nanodollars, teller)
-                    limit.tell(self, is_first=first is teller)
+                notifier = object()  # several threads may be here
+                if self.notified.setdefault(limit, notifier) is notifier:
+                    first = self.notified.setdefault(limit.nanodollars, notifier)
+                    limit.report(self, is_first=first is notifier)
 
 
 class Tally:
@@ -202,4 +202,4 @@ class Tally:
 
     def changed(self, spent: Sum) -> None:
         """Notify the limits that a sum has reached."""
-        spent.tell(self.limits)
+        spent.notify(self.limits)

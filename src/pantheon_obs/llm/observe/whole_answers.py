@@ -9,7 +9,7 @@ from pantheon_obs.llm.sdks import TEXTS
 from pantheon_obs.llm.usage.answer import Reported, add_part, take_sums
 from pantheon_obs.llm.usage.fields import Memo, field, text
 from pantheon_obs.llm.usage.shapes import MESSAGES, first, read, read_usage
-from pantheon_obs.llm.usage.vendors.gateways import hidden_cost
+from pantheon_obs.llm.usage.vendors.any_vendor import hidden_cost
 
 if TYPE_CHECKING:
     from pantheon_obs.llm.report import LlmCall

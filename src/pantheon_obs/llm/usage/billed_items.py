@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.llm.usage.answer import Reported, count
-from pantheon_obs.llm.usage.fields import Memo, field, opener, stored, text
+from pantheon_obs.llm.usage.fields import Memo, field, field_at, items_of, opener, stored, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,11 @@ _MOST = 50  # fields of an object or items of a list: a usage has fewer
 _DEPTH = 2
 # The price list's names of the work that a vendor does for the model.
 _PRICED_ITEMS = {"web_search_call": "web_searches", "file_search_call": "storage_searches"}
+# The tokens that Anthropic's caches keep for a time, by their names in the price list.
+CACHE_LIVES = {
+    "ephemeral_5m_input_tokens": "cache_write_5m_tokens",
+    "ephemeral_1h_input_tokens": "cache_write_1h_tokens",
+}
 # Items of an answer that cost their tokens only: the model's words, and work of the application's.
 _FREE_ITEM = re.compile(
     r"message|message\.(in|out)put|text|reasoning|thinking|redacted_thinking|thought|model_output"
@@ -96,16 +101,16 @@ def _costs_nothing(kind: str, item: Any) -> bool:
     if kind == "server_tool_use":  # its searches are in the usage
         return _FREE_TOOL.fullmatch(text(field(item, "name")) or "") is not None
     if kind == "shell_call":
-        return bool(field(field(item, "environment"), "type") == "local")
+        return bool(field_at(item, "environment", "type") == "local")
     # A search may be followed by steps that open pages.
-    action = field(field(item, "action"), "type")
+    action = field_at(item, "action", "type")
     return kind == "web_search_call" and action not in (None, "search")
 
 
 def add_served(message: Any, reported: Reported) -> None:
     """Count a vendor's search results for a message of a chat, and the tools that it has run."""
-    noted, executed = field(message, "annotations"), field(message, "executed_tools")
-    cited = noted if isinstance(noted, (list, tuple)) else ()
+    cited = items_of(field(message, "annotations"))
+    executed = field(message, "executed_tools")
     if executed or any(field(one, "type") not in _OWN_CITATIONS for one in cited):
         add_detail(reported, OTHER, 1)
 

@@ -69,6 +69,18 @@ def field(value: Any, name: str) -> Any:
     return value.get(name) if KEYS in names else None
 
 
+def field_at(value: Any, *path: str) -> Any:
+    """Return the field at the end of a path of names, or None."""
+    for name in path:
+        value = field(value, name)
+    return value
+
+
+def items_of(value: Any) -> Sequence[Any]:
+    """Return the value if it is a list or a tuple, else one without items."""
+    return value if isinstance(value, (list, tuple)) else ()
+
+
 def either(value: Any, *names: str) -> Any:
     """Return the first of these fields that is not None, or None."""
     for name in names:

@@ -21,10 +21,9 @@ from pantheon_obs.llm.usage.billed_items import OTHER, add_detail, add_other_cou
 from pantheon_obs.llm.usage.fields import KEYS, asked, class_fields, field, has, stored, text
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
+    any_vendor,
     bedrock,
     cohere,
-    frameworks,
-    gateways,
     gemini,
     ollama,
     openai_chat,
@@ -39,7 +38,7 @@ Rows = tuple[tuple[str, Callable[[Any, Reported], Any]], ...]
 
 def of_raw(value: Any, reported: Reported) -> Any:
     """Read LlamaIndex's response: the model's own one within it, else the counts beside that."""
-    usage = frameworks.llama_index_usage(value, reported)
+    usage = any_vendor.llama_index_usage(value, reported)
     if usage is not False and read(field(value, "raw"), reported):
         return None if reported.usage_status == "reported" else usage
     return usage
@@ -81,7 +80,7 @@ MESSAGES: Rows = (
     ("type", anthropic.event),
     ("type", openai_responses.event),
     ("type", cohere.event),
-    ("type", frameworks.lm15_event),
+    ("type", any_vendor.lm15_event),
     ("snapshot", openai_chat.chat_event),
     ("candidates", gemini.content),
     ("usage_metadata", gemini.content),
@@ -105,7 +104,7 @@ MESSAGES: Rows = (
     ("amazon-bedrock-invocationMetrics", bedrock.body),
     ("generation_token_count", bedrock.body),
     ("inputTextTokenCount", bedrock.body),
-    ("response_metadata", frameworks.langchain_message),
+    ("response_metadata", any_vendor.langchain_message),
     ("raw", of_raw),
     ("_proto", xai.response),
     ("event_type", gemini.interaction_event),
@@ -115,21 +114,21 @@ MESSAGES: Rows = (
     ("embeddings", gemini.embeddings),
     ("meta", cohere.first_version),
     ("usage", errors.no_answer),
-    ("usage", gateways.response),
+    ("usage", any_vendor.response),
 )
 # The more specific field comes first. The functions return False to decline.
 USAGE: Rows = (
-    ("cost", gateways.cost),
-    ("estimated_cost", gateways.cost),
+    ("cost", any_vendor.cost),
+    ("estimated_cost", any_vendor.cost),
     ("cost_in_usd_ticks", xai.cost_in_ticks),
     ("prompt_tokens", openai_chat.chat_tokens),
     ("input_tokens_details", openai_responses.tokens),
     ("cache_read_input_tokens", anthropic.tokens),
     ("cache_creation_input_tokens", anthropic.tokens),
-    ("input_tokens_fresh", gateways.fresh_and_cached),
+    ("input_tokens_fresh", any_vendor.fresh_and_cached),
     ("server_tool_use", anthropic.tokens),
-    ("input_token_details", frameworks.langchain_tokens),
-    ("cache_read_tokens", frameworks.pydantic_ai_tokens),
+    ("input_token_details", any_vendor.langchain_tokens),
+    ("cache_read_tokens", any_vendor.pydantic_ai_tokens),
     ("input_tokens", read_counts),
     ("output_tokens", read_counts),
     ("prompt_token_count", gemini.tokens),
@@ -141,8 +140,8 @@ USAGE: Rows = (
     ("tokens", cohere.tokens),
     ("billed_units", cohere.tokens),
     ("prompt_eval_count", ollama.tokens),
-    ("gen_ai.usage.input_tokens", gateways.opentelemetry),
-    ("gen_ai.usage.output_tokens", gateways.opentelemetry),
+    ("gen_ai.usage.input_tokens", any_vendor.opentelemetry),
+    ("gen_ai.usage.output_tokens", any_vendor.opentelemetry),
 )
 
 
@@ -159,7 +158,7 @@ def read(value: Any, reported: Reported) -> bool:
         return read_usage(value, reported)
     if usage is not None:
         read_usage(usage, reported)
-        gateways.hidden_cost(value, reported)
+        any_vendor.hidden_cost(value, reported)
     return True
 
 

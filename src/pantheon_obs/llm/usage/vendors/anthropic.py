@@ -6,21 +6,23 @@ from copy import copy
 from typing import Any
 
 from pantheon_obs.llm.usage.answer import Reported, add_up, amount, count, keep_cost
-from pantheon_obs.llm.usage.billed_items import add_details, add_other_counts, add_tools, set_served
+from pantheon_obs.llm.usage.billed_items import (
+    CACHE_LIVES,
+    add_details,
+    add_other_counts,
+    add_tools,
+    set_served,
+)
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import any_of, field, has, text
-from pantheon_obs.llm.usage.vendors.gateways import cost
+from pantheon_obs.llm.usage.fields import any_of, field, field_at, has, items_of, text
+from pantheon_obs.llm.usage.vendors.any_vendor import cost
 
 _EVENTS = frozenset(
     f"{part}_{step}" for part in ("message", "content_block") for step in ("start", "delta", "stop")
 )
-# Items billed beside the tokens, and the tokens with prices of their own, by their names in the
-# price list. Fetches of web pages cost nothing.
+# Items billed beside the tokens, by their names in the price list. Fetches of web pages cost
+# nothing.
 _TOOLS = {"web_search_requests": "web_searches", "code_execution_requests": "code_executions"}
-CACHE_LIVES = {
-    "ephemeral_5m_input_tokens": "cache_write_5m_tokens",
-    "ephemeral_1h_input_tokens": "cache_write_1h_tokens",
-}
 _BESIDE_TOTALS = frozenset({"compaction", "advisor_message"})
 _BEGUN = ("name", "data", "text", "thinking", "content")
 _CONTENT = ("text", "thinking", "partial_json", "signature", "citation")
@@ -97,13 +99,12 @@ def tokens(usage: Any, reported: Reported) -> bool:
     main = reported.parts[0] if reported.parts else reported
     _take_in(usage, main)
     add_details(main, field(usage, "server_tool_use"), _TOOLS)
-    credit = field(field(field(usage, "fallback_credit"), "status"), "type")
+    credit = field_at(usage, "fallback_credit", "status", "type")
     if credit == "redeemed":  # billed as another model would have been
         set_served(reported, "fallback_credit", credit)
-    found = field(usage, "iterations")
     # Compactions and advisors are billed, but are not in the totals.
     # https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage
-    iterations = found if isinstance(found, list) else ()
+    iterations = items_of(field(usage, "iterations"))
     others = [_part(one) for one in iterations if text(field(one, "type")) in _BESIDE_TOTALS]
     if others:
         add_up(reported, (copy(reported) if main is reported else main, *others))
@@ -127,7 +128,7 @@ def _take_in(usage: Any, reported: Reported) -> None:
         cached=count(field(usage, "cache_read_input_tokens")),
         written=count(field(usage, "cache_creation_input_tokens")),
     )
-    thinking = field(field(usage, "output_tokens_details"), "thinking_tokens")
+    thinking = field_at(usage, "output_tokens_details", "thinking_tokens")
     reported.output_tokens = count(field(usage, "output_tokens"), reported.output_tokens)
     reported.reasoning_tokens = count(thinking, reported.reasoning_tokens)
     add_details(reported, field(usage, "cache_creation"), CACHE_LIVES)

@@ -10,7 +10,7 @@ from typing import Any
 from pantheon_obs.core.texts import number_in
 from pantheon_obs.llm.usage.answer import Reported, count
 from pantheon_obs.llm.usage.billed_items import OTHER, add_detail, add_tools, set_served
-from pantheon_obs.llm.usage.fields import any_of, either, field, has, text
+from pantheon_obs.llm.usage.fields import any_of, either, field, field_at, has, items_of, text
 from pantheon_obs.llm.usage.vendors.anthropic import add_cache
 
 _CACHE_LIVES = {"5m": "cache_write_5m_tokens", "1h": "cache_write_1h_tokens"}
@@ -32,8 +32,7 @@ def converse(value: Any, reported: Reported) -> Any:
         return False
     reported.note(finish_reason=field(value, "stopReason"), content=True)
     reported.vendor = _VENDOR
-    blocks = field(field(field(value, "output"), "message"), "content")
-    for block in blocks if isinstance(blocks, list) else ():
+    for block in items_of(field_at(value, "output", "message", "content")):
         add_tools(field(block, "toolUse"), reported)
     _set_way(value, reported)
     return field(value, "usage")
@@ -41,17 +40,17 @@ def converse(value: Any, reported: Reported) -> Any:
 
 def _set_way(value: Any, reported: Reported) -> None:
     """Keep how a call was served: its tier, optimized latency, and guardrails, billed apart."""
-    set_served(reported, "service_tier", field(field(value, "serviceTier"), "type"))
-    set_served(reported, "latency", field(field(value, "performanceConfig"), "latency"))
-    if field(field(value, "trace"), "guardrail") is not None:
+    set_served(reported, "service_tier", field_at(value, "serviceTier", "type"))
+    set_served(reported, "latency", field_at(value, "performanceConfig", "latency"))
+    if field_at(value, "trace", "guardrail") is not None:
         add_detail(reported, OTHER, 1)
 
 
 def event(value: Any, reported: Reported) -> Any:
     """Read an event up to the terminal one (API_runtime_ConverseStreamOutput)."""
     stop = field(value, "messageStop")
-    delta = field(field(value, "contentBlockDelta"), "delta")
-    tool = field(field(field(value, "contentBlockStart"), "start"), "toolUse")
+    delta = field_at(value, "contentBlockDelta", "delta")
+    tool = field_at(value, "contentBlockStart", "start", "toolUse")
     add_tools(tool, reported)
     reported.note(
         finish_reason=field(stop, "stopReason"),
@@ -83,8 +82,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
         field(usage, "cacheReadInputTokens"),
         field(usage, "cacheWriteInputTokens"),
     )
-    written = field(usage, "cacheDetails")
-    for entry in written if isinstance(written, list) else ():
+    for entry in items_of(field(usage, "cacheDetails")):
         kept = _CACHE_LIVES.get(text(field(entry, "ttl")) or "")
         if kept is not None:
             add_detail(reported, kept, field(entry, "inputTokens"))
@@ -99,7 +97,7 @@ def _take_in(reported: Reported, given: Any, made: Any, cached: Any, written: An
 
 def invoked(value: Any, reported: Reported) -> Any:
     """Read the headers of a response whose body has yet to be read (API_runtime_InvokeModel)."""
-    headers = field(field(value, "ResponseMetadata"), "HTTPHeaders")
+    headers = field_at(value, "ResponseMetadata", "HTTPHeaders")
     numbers = [number_in(field(headers, name)) for name in _HEADERS]
     if numbers[:2] == [None, None]:
         return False

@@ -1,6 +1,6 @@
 """Cohere's chat: events, whole responses of the first version, and usage.
 
-A whole response of the second version has no shape of its own: `gateways.response` reads it.
+A whole response of the second version has no shape of its own: `any_vendor.response` reads it.
 """
 
 from __future__ import annotations

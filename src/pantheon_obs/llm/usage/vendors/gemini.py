@@ -8,7 +8,17 @@ from typing import Any
 from pantheon_obs.llm.usage.answer import Reported, count, set_job
 from pantheon_obs.llm.usage.billed_items import OTHER, add_detail, add_tools, set_served
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import Memo, any_of, either, field, has, stored, text
+from pantheon_obs.llm.usage.fields import (
+    Memo,
+    any_of,
+    either,
+    field,
+    field_at,
+    has,
+    items_of,
+    stored,
+    text,
+)
 
 _MODALITIES = {
     "TEXT": "text",
@@ -19,7 +29,6 @@ _MODALITIES = {
     "MODALITY_UNSPECIFIED": "text",
 }
 _SIGNS = ("candidates", "prompt_feedback", "response_id", "model_version")
-_ANSWER = ("content", "finish_reason")
 _ANSWERED = ("candidates_token_count", "response_token_count")  # the second of the Live API
 _CONTENT = ("text", "function_call", "inline_data", "executable_code", "thought_signature")
 _LETTER = re.compile("_([a-z])")
@@ -63,27 +72,25 @@ def content(value: Any, reported: Reported) -> Any:
     A blocked prompt has a reason but no candidates, a message of the Live API a turn of the model.
     https://ai.google.dev/api/generate-content#generatecontentresponse
     """
-    found = field(value, "candidates")
-    candidates: tuple[Any, ...] = tuple(found) if isinstance(found, (list, tuple)) else ()
+    candidates = items_of(field(value, "candidates"))
     usage = _get(value, "usage_metadata")
-    answers = any(has(candidate, name) for candidate in candidates for name in _cases_of[_ANSWER])
+    names = _cases_of[("content", "finish_reason")]
+    answers = any(has(candidate, name) for candidate in candidates for name in names)
     if not answers and _get(usage, "prompt_token_count", *_ANSWERED) is None:
         # The SDK makes a response of any body.
         made = has(value, "sdk_http_response") and has(value, "candidates")
         reported.no_answer = made and either(value, *_SIGNS) is None
         return False
-    turn = _get(_get(value, "server_content"), "model_turn")
     reported.note(
         model=_get(value, "model_version"),
-        content=any_of(turn, "parts"),
+        content=any_of(_get(_get(value, "server_content"), "model_turn"), "parts"),
         finished=False if answers else None,
     )
     reasons = [_get(_get(value, "prompt_feedback"), "block_reason")]
     for candidate in candidates:
         reasons.append(_get(candidate, "finish_reason"))
         grounding = _get(candidate, "grounding_metadata")
-        parts = field(field(candidate, "content"), "parts")
-        parts = parts if isinstance(parts, (list, tuple)) else ()
+        parts = items_of(field_at(candidate, "content", "parts"))
         # Billed by the request or by the query, and some are free.
         if any(stored(grounding).values()) or any(_get(part, "tool_call") for part in parts):
             add_detail(reported, OTHER, 1)
@@ -93,7 +100,7 @@ def content(value: Any, reported: Reported) -> Any:
         reported.note(finish_reason=reason, finished=True)
     if _get(value, "automatic_function_calling_history"):
         reported.partial = True  # of several requests this is the last one
-    way = field(field(field(value, "sdk_http_response"), "headers"), "x-gemini-service-tier")
+    way = field_at(value, "sdk_http_response", "headers", "x-gemini-service-tier")
     set_served(reported, "service_tier", way)
     return usage
 
@@ -104,7 +111,9 @@ def tokens(usage: Any, reported: Reported) -> bool:
     Counts of 0 are left out. The total is not used, because it may include more than these.
     https://ai.google.dev/api/generate-content#UsageMetadata
     """
-    set_served(reported, "service_tier", _way_of(usage) or reported.served.get("service_tier"))
+    way = _name(_get(usage, "service_tier", "traffic_type")) or ""
+    way = way.lower().removeprefix("on_demand_")  # flex, priority or provisioned remain
+    set_served(reported, "service_tier", way or reported.served.get("service_tier"))
     _add_modalities(usage, reported)
     _take_in(
         reported,
@@ -126,7 +135,7 @@ def embeddings(value: Any, reported: Reported) -> Any:
     if not isinstance(found, list) or not any(has(each, "values") for each in found):
         return False
     reported.content = True
-    counts = [count(field(field(each, "statistics"), "token_count")) for each in found]
+    counts = [count(field_at(each, "statistics", "token_count")) for each in found]
     known = [number for number in counts if number is not None]
     if known:
         reported.input_tokens = sum(known)
@@ -149,8 +158,7 @@ def interaction(value: Any, reported: Reported) -> Any:
     set_served(reported, "service_tier", _name(field(value, "service_tier")))
     add_tools(field(value, "steps"), reported)
     if status == "failed":
-        errors = field(value, "errors")
-        set_error(errors[0] if isinstance(errors, list) and errors else None, reported)
+        set_error(next(iter(items_of(field(value, "errors"))), None), reported)
     return usage
 
 
@@ -164,7 +172,7 @@ def interaction_event(value: Any, reported: Reported) -> Any:
     reported.note(content=content, finished=step in ("completed", "complete"))
     if area != "interaction":
         add_tools(field(value, "step"), reported)
-        return field(field(value, "metadata"), "total_usage")
+        return field_at(value, "metadata", "total_usage")
     content = reported.content
     usage = interaction(field(value, "interaction"), reported) or None
     reported.content = content
@@ -209,18 +217,12 @@ def _name(value: Any) -> str | None:
     return text(getattr(value, "value", value))  # of an enumeration of the client's
 
 
-def _way_of(usage: Any) -> object:
-    """Return how the request was served: flex, priority or provisioned, if it was not on demand."""
-    way = _get(usage, "service_tier", "traffic_type")
-    return (_name(way) or "").lower().removeprefix("on_demand_")
-
-
 def _add_modalities(usage: Any, reported: Reported) -> None:
     """Keep the tokens of text, audio, images and video, as they have prices of their own."""
     sums: dict[str, int] = {}
     for kept, entries in stored(usage).items():
         names = _DETAILS.get(kept, ())
-        for entry in entries if names and isinstance(entries, list) else ():
+        for entry in items_of(entries) if names else ():
             modality = field(entry, "modality")
             kind = _MODALITIES.get((_name(modality) or "MODALITY_UNSPECIFIED").upper(), OTHER)
             tokens = count(_get(entry, "token_count", "tokens"))

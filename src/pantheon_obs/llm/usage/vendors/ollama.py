@@ -7,7 +7,6 @@ from typing import Any
 from pantheon_obs.llm.usage.answer import Reported, read_counts
 from pantheon_obs.llm.usage.fields import any_of, field, has
 
-_VENDOR = "ollama"  # whatever a model is called, no vendor is paid for it
 _CONTENT = ("content", "thinking", "tool_calls", "response")
 
 
@@ -36,5 +35,5 @@ def embeddings(value: Any, reported: Reported) -> Any:
 
 def tokens(usage: Any, reported: Reported) -> bool:
     """Read the counts (https://docs.ollama.com/api/usage)."""
-    reported.vendor = _VENDOR
+    reported.vendor = "ollama"  # whatever a model is called, no vendor is paid for it
     return read_counts(usage, reported, ("prompt_eval_count", "eval_count"))

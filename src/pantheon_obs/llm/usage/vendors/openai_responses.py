@@ -10,7 +10,7 @@ from typing import Any
 from pantheon_obs.llm.usage.answer import Reported, count, set_job
 from pantheon_obs.llm.usage.billed_items import add_detail, add_tools, set_served
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import any_of, field, has, text
+from pantheon_obs.llm.usage.fields import any_of, field, field_at, has, text
 from pantheon_obs.llm.usage.vendors.openai_chat import take_in
 
 # In a stream the name of a tool comes before its arguments, and reasoning may be encrypted.
@@ -22,7 +22,7 @@ def response(value: Any, reported: Reported) -> Any:
     """Read a whole response, which has a status and no finish reason (responses/object)."""
     if field(value, "object") != "response":
         return False
-    reason = text(field(field(value, "incomplete_details"), "reason"))
+    reason = text(field_at(value, "incomplete_details", "reason"))
     status = text(field(value, "status"))
     reported.note(model=field(value, "model"), finish_reason=reason or status, content=True)
     set_job(reported, value, status)
@@ -30,7 +30,7 @@ def response(value: Any, reported: Reported) -> Any:
         set_error(field(value, "error"), reported)
     set_served(reported, "service_tier", field(value, "service_tier"))
     add_tools(field(value, "output"), reported)
-    searches = field(field(field(value, "tool_usage"), "web_search"), "num_requests")
+    searches = field_at(value, "tool_usage", "web_search", "num_requests")
     if count(searches) is not None:  # some of those among the output are free
         reported.details = {**reported.details, "web_searches": searches}
     return field(value, "usage")

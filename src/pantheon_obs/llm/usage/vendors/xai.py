@@ -11,7 +11,6 @@ from pantheon_obs.llm.usage.answer import EXACT, Reported, amount, count, keep_c
 from pantheon_obs.llm.usage.billed_items import OTHER, add_detail
 from pantheon_obs.llm.usage.fields import any_of, field, has, text
 
-_VENDOR = "x_ai"
 _TICKS = 10**10  # in a dollar
 _CONTENT = ("content", "reasoning_content", "tool_calls", "encrypted_content")
 
@@ -21,7 +20,7 @@ def response(value: Any, reported: Reported) -> Any:
     message = field(value, "_proto")
     if not has(message, "outputs"):
         return False
-    reported.vendor = _VENDOR
+    reported.vendor = "x_ai"
     reported.note(model=field(message, "model"), finished=False)
     for output in field(message, "outputs"):
         piece = field(output, "delta") or field(output, "message")

@@ -1,11 +1,23 @@
-"""The messages and usage of frameworks: LangChain, LlamaIndex, pydantic-ai and lm15."""
+"""Shapes for the answers of any vendor: those of gateways and frameworks, and OpenTelemetry's.
+
+The frameworks are LangChain, LlamaIndex, pydantic-ai and lm15.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import Reported, add_counts, count, read_counts
+from pantheon_obs.llm.usage.answer import (
+    EXACT,
+    Reported,
+    add_counts,
+    amount,
+    count,
+    keep_cost,
+    read_counts,
+)
 from pantheon_obs.llm.usage.billed_items import (
+    CACHE_LIVES,
     OTHER,
     add_detail,
     add_details,
@@ -14,10 +26,15 @@ from pantheon_obs.llm.usage.billed_items import (
     add_tools,
     set_served,
 )
-from pantheon_obs.llm.usage.fields import any_of, either, field, has, stored
-from pantheon_obs.llm.usage.vendors.anthropic import CACHE_LIVES
-from pantheon_obs.llm.usage.vendors.gateways import cost
+from pantheon_obs.llm.usage.fields import Memo, any_of, either, field, field_at, has, stored
 
+_OPENTELEMETRY = (
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_write.input_tokens",
+    "gen_ai.usage.reasoning.output_tokens",
+)
 # The second names come from OpenAI's transcriptions and Realtime API.
 _INPUT_KINDS = {
     "audio": "input_audio_tokens",
@@ -44,6 +61,71 @@ _CONTENT = ("content", "tool_calls", "tool_call_chunks")
 _DELTA = ("text", "data", "url", "input", "name")
 _MODELS = ("model_name", "model", "model_id")
 _REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
+
+
+def response(value: Any, reported: Reported) -> Any:
+    """Read any response with a `usage`, as most gateways' own responses are."""
+    model = either(value, "model", "model_name")
+    reported.note(model=model, finish_reason=field(value, "finish_reason"), content=True)
+    add_tools(either(value, "output", "outputs", "steps"), reported)
+    return field(value, "usage")
+
+
+def cost(usage: Any, reported: Reported) -> bool:
+    """Read the vendor's own figure in USD; a later row reads the tokens beside it.
+
+    OpenRouter's `cost` is its own charge; with a key of one's own the vendor charges the rest.
+    https://openrouter.ai/docs/use-cases/usage-accounting
+    A usage in genai-prices' words, pydantic-ai's, has a figure that was computed from its list.
+    """
+    if has(usage, "cache_read_tokens"):
+        return False
+    given = either(usage, "cost", "estimated_cost")
+    figure = amount(field(given, "total_cost")) if amount(given) is None else amount(given)
+    own_key = field(usage, "is_byok")
+    if figure is not None and (own_key or (own_key is None and not figure)):
+        upstream = amount(field_at(usage, "cost_details", "upstream_inference_cost"))
+        figure = EXACT.add(figure, upstream or 0)
+    keep_cost(reported, figure)
+    return False
+
+
+_has_hidden_params = Memo(
+    lambda kind: "_hidden_params" in getattr(kind, "__private_attributes__", ())
+)
+
+
+def hidden_cost(value: Any, reported: Reported) -> None:
+    """Read the figure that litellm keeps in a private attribute of a response."""
+    if reported.cost is None and _has_hidden_params[type(value)]:
+        params = getattr(value, "_hidden_params", None)
+        keep_cost(reported, amount(field(params, "response_cost")))
+
+
+def fresh_and_cached(usage: Any, reported: Reported) -> bool:
+    """Read the usage of a gateway that counts the prompt's fresh and cached tokens apart."""
+    fresh = count(field(usage, "input_tokens_fresh"))
+    cached = count(field(usage, "input_tokens_cached"))
+    if fresh is not None:
+        reported.input_tokens = fresh + (cached or 0)
+        reported.cached_input_tokens = cached
+    reported.output_tokens = count(field(usage, "output_tokens"), reported.output_tokens)
+    return True
+
+
+def opentelemetry(usage: Any, reported: Reported) -> bool:
+    """Read the flat attributes of OpenTelemetry's conventions, whose counts include the cache.
+
+    https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
+    """
+    written = field(usage, "gen_ai.usage.cache_creation.input_tokens")
+    reported.cache_write_tokens = count(written, reported.cache_write_tokens)
+    read_counts(usage, reported, _OPENTELEMETRY)
+    reasons = field(usage, "gen_ai.response.finish_reasons")
+    reported.note(model=field(usage, "gen_ai.response.model"))
+    if isinstance(reasons, (list, tuple)) and reasons:
+        reported.note(finish_reason=reasons[0])
+    return True
 
 
 def langchain_message(value: Any, reported: Reported) -> Any:
@@ -84,7 +166,7 @@ def _read_raw(value: Any, found: Any, reported: Reported) -> None:
         usage = field(found, name)
         cost(usage, reported)
         add_other_counts(usage, reported)
-        searches = field(field(usage, "server_tool_use"), "web_search_requests")
+        searches = field_at(usage, "server_tool_use", "web_search_requests")
         add_detail(reported, "web_searches", searches)
     if field(found, "service_tier") is not None:
         set_served(reported, "service_tier", field(found, "service_tier"))
