@@ -31,6 +31,8 @@ _NAMES_IN_LIST = {vendor.name: vendor.listed_as for vendor in VENDORS if vendor.
 # OpenAI's models that search before each answer, also where it cites nothing; the fee of a search
 # is not in the list. https://developers.openai.com/api/docs/guides/tools-web-search
 _SEARCHING = re.compile(r"(?:.*/)?gpt-[\w.-]+-search-(?:preview|api)").match
+# Other resources of Bedrock do not show their price by their name: it may be one by the hour.
+_OPAQUE = re.compile(r"arn:(?!.*:(inference-profile|foundation-model)/)").match
 _TOTALS = ("input_tokens", "output_tokens")
 TOKENS = (*_TOTALS, "cache_read_tokens", "cache_write_tokens", "output_reasoning_tokens")
 
@@ -206,6 +208,8 @@ def _names(alias: str | None, model: str | None) -> list[str]:
 
     Bedrock answers with the name of a model; the request has its inference profile, too.
     """
+    if alias is not None and _OPAQUE(alias):
+        return []
     if alias is None or model is None or alias == model:
         return [*filter(None, (model or alias,))]
     return [alias, model] if model.lower() in alias.lower() else [model, alias]
