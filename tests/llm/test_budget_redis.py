@@ -619,7 +619,7 @@ class TestLost:
             server.resume()
             [tally] = budgets.tallies
             # It is written although the thread is never idle.
-            wait_until(lambda: daily.spent("acme") and not tally._untold)  # noqa: SLF001 - no more to write
+            wait_until(lambda: daily.spent("acme") and not tally._pending)  # noqa: SLF001 - no more to write
 
             assert (0.3, 0.3) == (
                 round(daily.spent("acme") - (0.1 if gone == "pause" else 0), 9),
@@ -653,9 +653,9 @@ class TestLost:
             server.stop()
             spend()
             [tally] = budgets.tallies
-            wait_until(lambda: tally._untold)  # noqa: SLF001 - it is to be written
+            wait_until(lambda: tally._pending)  # noqa: SLF001 - it is to be written
             retry_at = tally._retry_at  # noqa: SLF001 - it tries now and then
             wait_until(lambda: tally._retry_at > retry_at)  # noqa: SLF001 - as above
             spend()
             move(60 + 3601)
-            wait_until(lambda: not tally._untold)  # noqa: SLF001 - no longer
+            wait_until(lambda: not tally._pending)  # noqa: SLF001 - no longer

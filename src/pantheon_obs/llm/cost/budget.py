@@ -141,7 +141,7 @@ class Budget(Undoable):
             budgets.tallies = tuple(each for each in budgets.tallies if each is not self.tally)
             self.tally.stop()
 
-    def tell(self, spent: Sum, *, is_first: bool) -> None:
+    def report(self, spent: Sum, *, is_first: bool) -> None:
         """Report that a sum has reached the budget; an equal one may have reported it before."""
         tally = self.tally
         fields = {"budget_usd": self._usd, "spent_usd": spent.dollars, "window": tally.window}
@@ -165,7 +165,7 @@ class Budget(Undoable):
 
     def refusal(self, spent: Sum) -> BudgetExceeded | None:
         """Return the error that refuses a call, if there is nothing left."""
-        nanodollars = spent.total + spent.held
+        nanodollars = spent.total + spent.reserved
         if nanodollars < self.nanodollars:
             return None
         return BudgetExceeded(spent.key, nanodollars / PER_DOLLAR, self._usd)

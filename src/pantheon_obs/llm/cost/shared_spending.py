@@ -49,13 +49,13 @@ class Update:
         self.is_done = False
         self.has_waiter = False  # the waiter notifies the limits then; else the thread does
         self.reached: Iterable[Limit] = ()
-        self.notify: Callable[[], object] = bool  # a no-op
+        self.wake: Callable[[], object] = bool  # a no-op
 
     def wait(self, end: float) -> None:
         """Wait in a thread, and notify the limits that are reached."""
         done = Event()
         self.has_waiter = True
-        self.notify = done.set
+        self.wake = done.set
         done.wait(self._seconds_until(end))
         self.leave()
 
@@ -65,7 +65,7 @@ class Update:
         loop = asyncio.get_running_loop()  # of asyncio, as `__init__` has found
         done = loop.create_future()
         self.has_waiter = True
-        self.notify = lambda: loop.call_soon_threadsafe(done.cancel)
+        self.wake = lambda: loop.call_soon_threadsafe(done.cancel)
         try:
             await asyncio.wait([done], timeout=self._seconds_until(end))
         finally:
@@ -80,21 +80,21 @@ class Update:
     def leave(self) -> None:
         """Wait no longer: the thread notifies the limits if it is not done yet."""
         self.has_waiter = False
-        self.tell()
+        self.notify_limits()
 
-    def tell(self) -> None:
+    def notify_limits(self) -> None:
         """Notify the limits that are reached."""
         for spent in self.sums[:1]:
-            spent.tell(self.reached)
+            spent.notify(self.reached)
 
     def finish(self, reached: Iterable[Limit]) -> None:
         """Note that it is done, and wake who waits for it."""
         self.reached = reached
         if not self.has_waiter:
-            self.tell()
+            self.notify_limits()
         self.is_done = True
         with suppress(RuntimeError):  # the event loop is closed
-            self.notify()
+            self.wake()
 
 
 class SharedTally(Tally):
@@ -121,7 +121,7 @@ class SharedTally(Tally):
         super().forked()
         self._pid, self._process = os.getpid(), uuid4().hex
         self._asked: SimpleQueue[Update | None] = SimpleQueue()
-        self._untold: dict[int, Sum] = {}
+        self._pending: dict[int, Sum] = {}
         self._retry_at = 0.0
         self._sent_at: float | None = None
         self._starting = Lock()  # taken once
@@ -150,7 +150,7 @@ class SharedTally(Tally):
         """Write our sums and ask for all processes' sums; return the update that a call awaits."""
         trio = sys.modules.get("trio")
         if is_forked_later(WORKER_NUMBERS):
-            sums[0].tell(self._write(sums))
+            sums[0].notify(self._write(sums))
             return None
         if final or is_apart() or (trio is not None and trio.lowlevel.in_trio_run()):
             self._ask(sums)
@@ -176,25 +176,25 @@ class SharedTally(Tally):
         while True:
             with _guard:
                 try:
-                    update = asked.get(timeout=_RETRY if self._untold else None)
+                    update = asked.get(timeout=_RETRY if self._pending else None)
                 except Empty:
-                    self._write_untold()
+                    self._write_pending()
                     continue
                 if update is None:
                     self._close()
                     return
                 self.finish_adding()
                 update.finish(self._write(update.sums) if update.sums else ())
-                if self._untold and not self.is_lost:
-                    self._write_untold()
+                if self._pending and not self.is_lost:
+                    self._write_pending()
 
-    def _write_untold(self) -> None:
+    def _write_pending(self) -> None:
         """Write the sums that could not be written, unless they are of no use any more."""
-        for number, spent in tuple(self._untold.items()):
+        for number, spent in tuple(self._pending.items()):
             if now() > spent.end + _KEPT:
-                del self._untold[number]
+                del self._pending[number]
             else:
-                spent.tell(self._write((spent,)))
+                spent.notify(self._write((spent,)))
 
     def _write(self, sums: tuple[Sum, ...]) -> Iterable[Limit]:
         """Exchange sums, and return the limits that this process has to notify, if reached."""
@@ -208,7 +208,7 @@ class SharedTally(Tally):
             self._lose(error)
         self._sent_at = None
         if found is None:
-            self._untold.update((each.number, each) for each in sums if each.own)
+            self._pending.update((each.number, each) for each in sums if each.own)
             return limits
         self.is_lost, self.patience = False, 0.0
         for each, (own, unpriced), total, without in zip(
@@ -217,7 +217,7 @@ class SharedTally(Tally):
             each.elsewhere, each.unpriced_elsewhere = total - own, without - unpriced
             if total:
                 self.keep(each)
-            self._untold.pop(each.number, None)
+            self._pending.pop(each.number, None)
         return [limit for limit, first in zip(limits, found[2 * len(sums) :], strict=True) if first]
 
     def _run_script(

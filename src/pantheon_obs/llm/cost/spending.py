@@ -59,7 +59,7 @@ class Limit(Protocol):
 
     nanodollars: int
 
-    def tell(self, spent: Sum, *, is_first: bool) -> None:
+    def report(self, spent: Sum, *, is_first: bool) -> None:
         """Report that a sum has reached the budget; `is_first` if no equal limit was notified."""
 
 
@@ -70,7 +70,7 @@ class Sum:
     elsewhere = 0  # in all other processes, as far as known
     # Of calls in this process within others that are open: the cost of an outer call may be another
     # one, so these are no part of the sum yet.
-    held = 0
+    reserved = 0
     unpriced = unpriced_elsewhere = 0  # calls without a price
 
     def __init__(self, key: str | None, start: float, end: float) -> None:
@@ -78,7 +78,7 @@ class Sum:
         self.number = next(_ids)  # distinguishes it from all other sums of this process
         self.start, self.end = start, end  # of its window
         # The limits that were notified and their amounts, each with its notifier.
-        self.told: dict[Limit | int, object] = {}
+        self.notified: dict[Limit | int, object] = {}
 
     @property
     def total(self) -> int:
@@ -95,14 +95,14 @@ class Sum:
         """The total in US dollars."""
         return self.total / PER_DOLLAR
 
-    def tell(self, limits: Iterable[Limit]) -> None:
+    def notify(self, limits: Iterable[Limit]) -> None:
         """Notify each limit that it has reached, once."""
         for limit in limits:
             if self.total >= limit.nanodollars:
-                teller = object()  # several threads may be here
-                if self.told.setdefault(limit, teller) is teller:
-                    first = self.told.setdefault(limit.nanodollars, teller)
-                    limit.tell(self, is_first=first is teller)
+                notifier = object()  # several threads may be here
+                if self.notified.setdefault(limit, notifier) is notifier:
+                    first = self.notified.setdefault(limit.nanodollars, notifier)
+                    limit.report(self, is_first=first is notifier)
 
 
 class Tally:
@@ -125,7 +125,7 @@ class Tally:
         self._new: deque[tuple[tuple[Sum, ...], int, int, int]] = deque()
         for sums in self._windows.values():
             for each in sums.values():
-                each.held = 0
+                each.reserved = 0
 
     def find(self, key: str | None) -> Sum:
         """Return the sum of a key in the window that is now, or a new one that is not kept.
@@ -154,7 +154,7 @@ class Tally:
         self._sum_up()
         return sums
 
-    def hold(self, key: str | None, nanodollars: int) -> tuple[Sum, ...]:
+    def reserve(self, key: str | None, nanodollars: int) -> tuple[Sum, ...]:
         """Reserve the cost of a call within another call; return the sums, for `release`."""
         sums = self._sums_of(key)
         self.release(sums, -nanodollars)
@@ -189,11 +189,11 @@ class Tally:
         changed = []
         try:
             while self._new:
-                sums, nanodollars, unpriced, held = self._new.popleft()
+                sums, nanodollars, unpriced, reserved = self._new.popleft()
                 for each in sums:
                     each.own += nanodollars
                     each.unpriced += unpriced
-                    each.held = max(0, each.held + held)
+                    each.reserved = max(0, each.reserved + reserved)
                 changed.append(sums[0])
         finally:
             self._adding.release()
@@ -202,4 +202,4 @@ class Tally:
 
     def changed(self, spent: Sum) -> None:
         """Notify the limits that a sum has reached."""
-        spent.tell(self.limits)
+        spent.notify(self.limits)
