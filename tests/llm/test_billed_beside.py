@@ -12,7 +12,6 @@ import pytest
 
 from pantheon_obs import instrument_llm, llm_call
 from pantheon_obs.llm.usage.answer import Reported
-from pantheon_obs.llm.usage.billed_items import set_served
 from tests.llm.sdk import MESSAGES
 from tests.llm.test_list_prices import (
     FLASH,
@@ -474,7 +473,7 @@ def test_the_last_tier_that_is_told_counts() -> None:
     """A stream repeats it, and may end at the standard one."""
     reported = Reported()
     for tier in ("flex", "flex", "default"):
-        set_served(reported, "service_tier", tier)
+        reported.set_served("service_tier", tier)
 
     assert {} == reported.served
 

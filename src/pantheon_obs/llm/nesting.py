@@ -9,7 +9,7 @@ from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
 from pantheon_obs.core.llm_events import REFUSED
 from pantheon_obs.core.serving import active
-from pantheon_obs.llm.usage.answer import Reported, add_counts
+from pantheon_obs.llm.usage.answer import Reported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +89,7 @@ class InnerCalls:
                 return False
             if event.usage_status != "reported" and event.error_type != REFUSED:
                 self._status = "partial"
-            add_counts(self._used, event)
+            self._used.add_counts(event)
             if event.cost_usd is not None:
                 self.cost_usd = (self.cost_usd or 0.0) + event.cost_usd
                 # A sum is as good as the least certain of its parts.

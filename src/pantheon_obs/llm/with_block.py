@@ -84,19 +84,12 @@ class WithBlock:
         self.call = call
         frame = _frame_of_with()
         self.frame = id(frame)
-        self._token: Token[OpenCall | None] | None = None
+        self.token: Token[OpenCall | None] | None = None
         # In a generator the context variable would be visible to the consumer, too.
         if frame.f_code.co_flags & _GENERATOR:
             enter_frame(frame, call)
         else:
-            self._token = current_call.set(call)
-
-    def leave(self) -> None:
-        """End the block."""
-        if self._token is not None:
-            leave_context(self._token)
-        else:
-            leave_frame(self.frame, self.call)
+            self.token = current_call.set(call)
 
 
 def end_block(entered: list[WithBlock], error: BaseException | None) -> LlmCall:
@@ -104,8 +97,11 @@ def end_block(entered: list[WithBlock], error: BaseException | None) -> LlmCall:
     frame = id(_frame_of_with())
     block = next((each for each in reversed(entered) if each.frame == frame), entered[-1])
     entered.remove(block)
-    block.leave()
     call = block.call
+    if block.token is None:
+        leave_frame(block.frame, call)
+    else:
+        leave_context(block.token)
     if error is not None:
         call.failed(error)
     elif call.reported.finished is False:

@@ -17,15 +17,13 @@ from pantheon_obs.core.llm_events import REFUSED
 from pantheon_obs.llm.cost.price_list import TOKENS
 from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.llm.options import CallOptions, Pricing
-from pantheon_obs.llm.usage.answer import EXACT, amount
-from pantheon_obs.llm.usage.billed_items import OTHER
+from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, amount
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import LlmCallFinished
     from pantheon_obs.core.llm_events import CostSource
     from pantheon_obs.llm.cost.price_list import Listed
     from pantheon_obs.llm.nesting import InnerCalls
-    from pantheon_obs.llm.usage.answer import Reported
 
     Cost = tuple[Decimal | float | None, CostSource | None]
 

@@ -172,17 +172,14 @@ def _given(
         call.reported.content = True
         return answer
     usage = attached_usage(answer)
-    if callable(usage) and not is_future(usage) and not _iterates(answer):
+    iterates = any(hasattr(type(answer), name) for name in ("__next__", "__anext__", "__aiter__"))
+    if callable(usage) and not is_future(usage) and not iterates:
         # It counts while the application reads by methods of its own, within the `with`.
         call.reported.content = True
         call.attached = usage
         return answer
     observed.leave(subject)
     return deliver(answer, call)
-
-
-def _iterates(answer: Any) -> bool:
-    return any(hasattr(type(answer), name) for name in ("__next__", "__anext__", "__aiter__"))
 
 
 def _record_exit(

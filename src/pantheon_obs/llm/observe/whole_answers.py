@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.sdks import TEXTS
-from pantheon_obs.llm.usage.answer import Reported, add_part, take_sums
+from pantheon_obs.llm.usage.answer import Reported
 from pantheon_obs.llm.usage.fields import Memo, field, text
 from pantheon_obs.llm.usage.shapes import MESSAGES, first, read, read_usage
 from pantheon_obs.llm.usage.vendors.any_vendor import hidden_cost
@@ -101,12 +101,12 @@ class SeveralAnswers:
             if not self._found:
                 self._found, self._sums = True, Reported()
         if counts:
-            add_part(self._sums, part)
+            self._sums.add_part(part)
         self._reported.parts = ()  # the answer has nothing to do with the parts before it
         read(value, self._reported)
         if len(self._sums.parts) > 1:
             self._reported.cost = None
-            take_sums(self._reported, self._sums)
+            self._reported.take_sums(self._sums)
 
     def _is_new(self, value: Any) -> bool:
         """Whether an answer is no object that was there, nor the raw or parsed form of one."""

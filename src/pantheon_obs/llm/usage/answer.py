@@ -25,6 +25,14 @@ COUNTS = (
     "cache_write_tokens",
     "reasoning_tokens",
 )
+OTHER = "other"  # the name of counts without a price
+# How a call is served if the body says nothing of it; the price is the standard one.
+_STANDARD = frozenset(
+    (
+        *("", "auto", "default", "standard", "standard_only", "on_demand", "global"),
+        *("not_available", "unspecified", "traffic_type_unspecified"),
+    )
+)
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 # Larger numbers are wrong, and JSON readers that only have floats would not keep them.
 _MOST_TOKENS = 2**53
@@ -87,6 +95,71 @@ class Reported:
         if finished is not None:
             self.finished = self.finished or finished
 
+    def keep_cost(self, figure: Decimal | None) -> None:
+        """Keep a figure of the vendor's; one of 0 does not replace another."""
+        if figure or (figure is not None and self.cost is None):
+            self.cost = figure
+
+    def add_detail(self, name: str, value: object) -> None:
+        """Keep a count that only the price depends on; one that is 0 is left out."""
+        number = count(value) if value else None
+        if number:
+            self.details = {**self.details, name: number}
+
+    def add_details(self, values: Any, names: Mapping[str, str]) -> None:
+        """Keep an object's counts that only the price depends on; `names` maps its fields."""
+        for name, kept in names.items():
+            self.add_detail(kept, field(values, name))
+
+    def set_served(self, name: str, value: object) -> None:
+        """Keep how the call was served, unless that has the standard price."""
+        way = (text(value) or "").lower()
+        if way in _STANDARD and not self.served:
+            return
+        served = {key: known for key, known in self.served.items() if key != name}
+        if way == "batch":
+            served["processing"] = way
+        elif way not in _STANDARD:
+            served[name] = way
+        if served != self.served:
+            self.served = served
+
+    def set_job(self, value: Any, status: str | None) -> None:
+        """Keep the id of an answer that may be made in the background."""
+        self.job = text(field(value, "id"))
+        self.in_background = status in _PENDING or field(value, "background") is True
+
+    def add_counts(self, part: Any) -> None:
+        """Add the counts of a usage or an event."""
+        for name in COUNTS:
+            number = getattr(part, name)
+            if number is not None:
+                setattr(self, name, (getattr(self, name) or 0) + number)
+
+    def add_part(self, part: Reported) -> None:
+        """Add one part; the sums have a cost if each of the parts has one."""
+        if not self.parts:
+            self.parts, self.cost = [], part.cost
+        elif self.cost is not None:
+            self.cost = None if part.cost is None else EXACT.add(self.cost, part.cost)
+        self.parts.extend(part.parts or (part,))
+        self.partial = self.partial or part.usage_status != "reported"
+        self.add_counts(part)
+
+    def take_sums(self, sums: Reported) -> None:
+        """Keep the sums of parts; a cost of the whole stays if the parts have none."""
+        for name in (*COUNTS, "parts", "partial"):
+            setattr(self, name, getattr(sums, name))
+        if sums.cost is not None:
+            self.cost = sums.cost
+
+    def take_parts(self, parts: Iterable[Reported]) -> None:
+        """Keep the sums of these parts."""
+        sums = Reported()
+        for part in parts:
+            sums.add_part(part)
+        self.take_sums(sums)
+
     @property
     def usage_status(self) -> UsageStatus:
         """`reported` if both counts are known, `partial` if one is, else `missing`."""
@@ -125,53 +198,6 @@ def amount(value: object, most: int = _MAX_USD) -> Decimal | None:
     else:
         return None
     return money if money.is_finite() and 0 <= money <= most else None
-
-
-def keep_cost(reported: Reported, figure: Decimal | None) -> None:
-    """Keep a figure of the vendor's; one of 0 does not replace another."""
-    if figure or (figure is not None and reported.cost is None):
-        reported.cost = figure
-
-
-def add_counts(sums: Reported, part: Any) -> None:
-    """Add the counts of a usage or an event."""
-    for name in COUNTS:
-        number = getattr(part, name)
-        if number is not None:
-            setattr(sums, name, (getattr(sums, name) or 0) + number)
-
-
-def add_up(reported: Reported, parts: Iterable[Reported]) -> None:
-    """Make a usage of the sums of its parts."""
-    sums = Reported()
-    for part in parts:
-        add_part(sums, part)
-    take_sums(reported, sums)
-
-
-def add_part(sums: Reported, part: Reported) -> None:
-    """Add one part; the sums have a cost if each of the parts has one."""
-    if not sums.parts:
-        sums.parts, sums.cost = [], part.cost
-    elif sums.cost is not None:
-        sums.cost = None if part.cost is None else EXACT.add(sums.cost, part.cost)
-    sums.parts.extend(part.parts or (part,))
-    sums.partial = sums.partial or part.usage_status != "reported"
-    add_counts(sums, part)
-
-
-def take_sums(reported: Reported, sums: Reported) -> None:
-    """Keep the sums of parts; a cost of the whole stays if the parts have none."""
-    for name in (*COUNTS, "parts", "partial"):
-        setattr(reported, name, getattr(sums, name))
-    if sums.cost is not None:
-        reported.cost = sums.cost
-
-
-def set_job(reported: Reported, value: Any, status: str | None) -> None:
-    """Keep the id of an answer that may be made in the background."""
-    reported.job = text(field(value, "id"))
-    reported.in_background = status in _PENDING or field(value, "background") is True
 
 
 def is_due(reported: Reported, *, retrieved: bool) -> bool:

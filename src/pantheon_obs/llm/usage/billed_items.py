@@ -7,22 +7,11 @@ that leaves out a part of the bill.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pantheon_obs.llm.usage.answer import Reported, count
+from pantheon_obs.llm.usage.answer import OTHER, Reported
 from pantheon_obs.llm.usage.fields import Memo, field, field_at, items_of, opener, stored, text
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-OTHER = "other"  # the name of counts without a price
-# How a call is served if the body says nothing of it; the price is the standard one.
-_STANDARD = frozenset(
-    (
-        *("", "auto", "default", "standard", "standard_only", "on_demand", "global"),
-        *("not_available", "unspecified", "traffic_type_unspecified"),
-    )
-)
 _WAYS = frozenset({"service_tier", "speed", "inference_geo"})
 # Counts besides tokens in a usage, which nobody pays for or which are read by their own names.
 _FREE_COUNT = re.compile(
@@ -68,10 +57,10 @@ def add_other_counts(usage: Any, reported: Reported, depth: int = _DEPTH) -> Non
             continue
         if kind is int:
             if value > 0 and not _is_free[name]:
-                add_detail(reported, OTHER, value)
+                reported.add_detail(OTHER, value)
         elif isinstance(value, str):
             if name in _WAYS:
-                set_served(reported, name, value)
+                reported.set_served(name, value)
         elif depth and "token" not in name.lower():
             for part in value[:_MOST] if kind is list else (value,):
                 add_other_counts(part, reported, depth - 1)
@@ -90,7 +79,7 @@ def add_tools(items: Any, reported: Reported) -> None:
         name = _PRICED_ITEMS.get(kind, OTHER)
         calls[name] = calls.get(name, 0) + 1
     for name, number in calls.items():
-        add_detail(reported, name, number)
+        reported.add_detail(name, number)
 
 
 _is_free_item = Memo(lambda kind: _FREE_ITEM.fullmatch(kind) is not None)
@@ -112,31 +101,4 @@ def add_served(message: Any, reported: Reported) -> None:
     cited = items_of(field(message, "annotations"))
     executed = field(message, "executed_tools")
     if executed or any(field(one, "type") not in _OWN_CITATIONS for one in cited):
-        add_detail(reported, OTHER, 1)
-
-
-def add_detail(reported: Reported, name: str, value: object) -> None:
-    """Keep a count that only the price depends on; one that is 0 is left out."""
-    number = count(value) if value else None
-    if number:
-        reported.details = {**reported.details, name: number}
-
-
-def add_details(reported: Reported, values: Any, names: Mapping[str, str]) -> None:
-    """Keep an object's counts that only the price depends on; `names` maps its fields."""
-    for name, kept in names.items():
-        add_detail(reported, kept, field(values, name))
-
-
-def set_served(reported: Reported, name: str, value: object) -> None:
-    """Keep how the call was served, unless that has the standard price."""
-    way = (text(value) or "").lower()
-    if way in _STANDARD and not reported.served:
-        return
-    served = {key: known for key, known in reported.served.items() if key != name}
-    if way == "batch":
-        served["processing"] = way
-    elif way not in _STANDARD:
-        served[name] = way
-    if served != reported.served:
-        reported.served = served
+        reported.add_detail(OTHER, 1)

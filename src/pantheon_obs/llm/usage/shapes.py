@@ -16,8 +16,8 @@ from typing import Any
 from orjson import JSONDecodeError, loads
 
 from pantheon_obs.llm.usage import errors
-from pantheon_obs.llm.usage.answer import COUNTS, Reported, read_counts
-from pantheon_obs.llm.usage.billed_items import OTHER, add_detail, add_other_counts
+from pantheon_obs.llm.usage.answer import COUNTS, OTHER, Reported, read_counts
+from pantheon_obs.llm.usage.billed_items import add_other_counts
 from pantheon_obs.llm.usage.fields import KEYS, asked, class_fields, field, has, stored, text
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
@@ -228,6 +228,6 @@ def first(rows: Rows, value: Any, reported: Reported) -> Any:
     if (dict_like := asked(value)) is not None:
         answer = first(rows, dict_like, reported)
         if answer is not False:
-            add_detail(reported, OTHER, 1)
+            reported.add_detail(OTHER, 1)
             return answer
     return False

@@ -5,14 +5,8 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import Reported, add_up, amount, count, keep_cost
-from pantheon_obs.llm.usage.billed_items import (
-    CACHE_LIVES,
-    add_details,
-    add_other_counts,
-    add_tools,
-    set_served,
-)
+from pantheon_obs.llm.usage.answer import Reported, amount, count
+from pantheon_obs.llm.usage.billed_items import CACHE_LIVES, add_other_counts, add_tools
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import any_of, field, field_at, has, items_of, text
 from pantheon_obs.llm.usage.vendors.any_vendor import cost
@@ -87,7 +81,7 @@ def agent_result(value: Any, reported: Reported) -> Any:
     reported.note(finish_reason=field(value, "subtype"), content=True, finished=True)
     if failed:
         set_error({"type": reported.finish_reason}, reported)
-    keep_cost(reported, amount(field(value, "total_cost_usd")))
+    reported.keep_cost(amount(field(value, "total_cost_usd")))
     return field(value, "usage")
 
 
@@ -98,18 +92,18 @@ def tokens(usage: Any, reported: Reported) -> bool:
     """
     main = reported.parts[0] if reported.parts else reported
     _take_in(usage, main)
-    add_details(main, field(usage, "server_tool_use"), _TOOLS)
+    main.add_details(field(usage, "server_tool_use"), _TOOLS)
     credit = field_at(usage, "fallback_credit", "status", "type")
     if credit == "redeemed":  # billed as another model would have been
-        set_served(reported, "fallback_credit", credit)
+        reported.set_served("fallback_credit", credit)
     # Compactions and advisors are billed, but are not in the totals.
     # https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage
     iterations = items_of(field(usage, "iterations"))
     others = [_part(one) for one in iterations if text(field(one, "type")) in _BESIDE_TOTALS]
     if others:
-        add_up(reported, (copy(reported) if main is reported else main, *others))
+        reported.take_parts((copy(reported) if main is reported else main, *others))
     elif reported.parts:
-        add_up(reported, reported.parts)
+        reported.take_parts(reported.parts)
     return True
 
 
@@ -131,7 +125,7 @@ def _take_in(usage: Any, reported: Reported) -> None:
     thinking = field_at(usage, "output_tokens_details", "thinking_tokens")
     reported.output_tokens = count(field(usage, "output_tokens"), reported.output_tokens)
     reported.reasoning_tokens = count(thinking, reported.reasoning_tokens)
-    add_details(reported, field(usage, "cache_creation"), CACHE_LIVES)
+    reported.add_details(field(usage, "cache_creation"), CACHE_LIVES)
 
 
 def add_cache(

@@ -8,25 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import (
-    EXACT,
-    Reported,
-    add_counts,
-    amount,
-    count,
-    keep_cost,
-    read_counts,
-)
-from pantheon_obs.llm.usage.billed_items import (
-    CACHE_LIVES,
-    OTHER,
-    add_detail,
-    add_details,
-    add_other_counts,
-    add_served,
-    add_tools,
-    set_served,
-)
+from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, amount, count, read_counts
+from pantheon_obs.llm.usage.billed_items import CACHE_LIVES, add_other_counts, add_served, add_tools
 from pantheon_obs.llm.usage.fields import Memo, any_of, either, field, field_at, has, stored
 
 _UPSTREAM_PARTS = ("prompt", "completions", "input", "output")  # the last two in the Responses API
@@ -87,7 +70,7 @@ def cost(usage: Any, reported: Reported) -> bool:
     own_key = field(usage, "is_byok")
     if figure is not None and (own_key or (own_key is None and not figure)):
         figure = EXACT.add(figure, _upstream_cost(field(usage, "cost_details")))
-    keep_cost(reported, figure)
+    reported.keep_cost(figure)
     return False
 
 
@@ -111,7 +94,7 @@ def hidden_cost(value: Any, reported: Reported) -> None:
     """Read the figure that litellm keeps in a private attribute of a response."""
     if reported.cost is None and _has_hidden_params[type(value)]:
         params = getattr(value, "_hidden_params", None)
-        keep_cost(reported, amount(field(params, "response_cost")))
+        reported.keep_cost(amount(field(params, "response_cost")))
 
 
 def fresh_and_cached(usage: Any, reported: Reported) -> bool:
@@ -159,9 +142,9 @@ def langchain_message(value: Any, reported: Reported) -> Any:
         return usage
     chunk = Reported()
     langchain_tokens(usage, chunk)
-    add_counts(reported, chunk)
+    reported.add_counts(chunk)
     for name, number in chunk.details.items():
-        add_detail(reported, name, reported.details.get(name, 0) + number)
+        reported.add_detail(name, reported.details.get(name, 0) + number)
     reported.served = {**reported.served, **chunk.served}
     return None
 
@@ -173,15 +156,15 @@ def _read_raw(value: Any, found: Any, reported: Reported) -> None:
     add_tools(field(kept, "tool_outputs"), reported)
     add_served(kept, reported)
     if any(stored(field(found, "grounding_metadata")).values()):
-        add_detail(reported, OTHER, 1)
+        reported.add_detail(OTHER, 1)
     for name in ("token_usage", "usage"):
         usage = field(found, name)
         cost(usage, reported)
         add_other_counts(usage, reported)
         searches = field_at(usage, "server_tool_use", "web_search_requests")
-        add_detail(reported, "web_searches", searches)
+        reported.add_detail("web_searches", searches)
     if field(found, "service_tier") is not None:
-        set_served(reported, "service_tier", field(found, "service_tier"))
+        reported.set_served("service_tier", field(found, "service_tier"))
 
 
 def langchain_tokens(usage: Any, reported: Reported) -> bool:
@@ -190,7 +173,7 @@ def langchain_tokens(usage: Any, reported: Reported) -> bool:
     read_counts(usage, reported, ("input_tokens", "output_tokens"))
     tier = next((f"{tier}_" for tier in _TIERS if field(given, tier) is not None), "")
     if tier:
-        set_served(reported, "service_tier", tier[:-1])
+        reported.set_served("service_tier", tier[:-1])
     for names, details, kept in (
         (("cache_read", "cached_tokens"), given, "cached_input_tokens"),
         (("cache_creation",), given, "cache_write_tokens"),
@@ -200,12 +183,12 @@ def langchain_tokens(usage: Any, reported: Reported) -> bool:
         number = count(found, getattr(reported, kept))
         if number is not None:
             setattr(reported, kept, number)
-    add_details(reported, given, _INPUT_KINDS)
+    reported.add_details(given, _INPUT_KINDS)
     written = sum(reported.details.get(name, 0) for name in CACHE_LIVES.values())
     if not reported.cache_write_tokens and written:  # `cache_creation` is 0 beside its parts
         reported.cache_write_tokens = written
-    add_details(reported, field(given, "cached_tokens_details"), _CACHED_KINDS)
-    add_details(reported, made, _OUTPUT_KINDS)
+    reported.add_details(field(given, "cached_tokens_details"), _CACHED_KINDS)
+    reported.add_details(made, _OUTPUT_KINDS)
     return True
 
 
@@ -231,10 +214,10 @@ def pydantic_ai_tokens(usage: Any, reported: Reported) -> bool:
     details, requests = field(usage, "details"), count(field(usage, "requests"))
     reasoning = field(usage, "output_reasoning_tokens") or field(details, "reasoning_tokens")
     reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
-    add_details(reported, usage, _PYDANTIC_AI)
-    add_detail(reported, "web_searches", field(details, "web_search_requests"))
+    reported.add_details(usage, _PYDANTIC_AI)
+    reported.add_detail("web_searches", field(details, "web_search_requests"))
     if requests is not None and requests > 1:
-        add_detail(reported, "requests", requests)  # a price that rises with a prompt fits no sum
+        reported.add_detail("requests", requests)  # a price that rises with a prompt fits no sum
     unmeasured = field(usage, "unmeasured_requests")
     if unmeasured is not None:
         reported.partial = bool(unmeasured)

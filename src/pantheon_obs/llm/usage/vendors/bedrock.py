@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.core.texts import number_in
-from pantheon_obs.llm.usage.answer import Reported, count
-from pantheon_obs.llm.usage.billed_items import OTHER, add_detail, add_tools, set_served
+from pantheon_obs.llm.usage.answer import OTHER, Reported, count
+from pantheon_obs.llm.usage.billed_items import add_tools
 from pantheon_obs.llm.usage.fields import any_of, either, field, field_at, has, items_of, text
 from pantheon_obs.llm.usage.vendors.anthropic import add_cache
 
@@ -40,10 +40,10 @@ def converse(value: Any, reported: Reported) -> Any:
 
 def _set_way(value: Any, reported: Reported) -> None:
     """Keep how a call was served: its tier, optimized latency, and guardrails, billed apart."""
-    set_served(reported, "service_tier", field_at(value, "serviceTier", "type"))
-    set_served(reported, "latency", field_at(value, "performanceConfig", "latency"))
+    reported.set_served("service_tier", field_at(value, "serviceTier", "type"))
+    reported.set_served("latency", field_at(value, "performanceConfig", "latency"))
     if field_at(value, "trace", "guardrail") is not None:
-        add_detail(reported, OTHER, 1)
+        reported.add_detail(OTHER, 1)
 
 
 def event(value: Any, reported: Reported) -> Any:
@@ -85,7 +85,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
     for entry in items_of(field(usage, "cacheDetails")):
         kept = _CACHE_LIVES.get(text(field(entry, "ttl")) or "")
         if kept is not None:
-            add_detail(reported, kept, field(entry, "inputTokens"))
+            reported.add_detail(kept, field(entry, "inputTokens"))
     return True
 
 

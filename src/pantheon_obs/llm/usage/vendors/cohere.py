@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.llm.usage.answer import Reported, count, read_counts
-from pantheon_obs.llm.usage.billed_items import add_detail
 from pantheon_obs.llm.usage.fields import any_of, either, field, text
 
 _EVENTS = frozenset(
@@ -55,8 +54,8 @@ def tokens(usage: Any, reported: Reported) -> bool:
         for name in ("input_tokens", "output_tokens"):
             reported.details = {**reported.details, name: count(field(billed, name)) or 0}
         reported.details = {**reported.details, "cache_read_tokens": 0}
-        add_detail(reported, "rerank_searches", field(billed, "search_units"))
-        add_detail(reported, "billed_images", field(billed, "images"))
+        reported.add_detail("rerank_searches", field(billed, "search_units"))
+        reported.add_detail("billed_images", field(billed, "images"))
     if not _has_tokens(usage):
         used = billed
         if count(field(billed, "input_tokens")) is not None:

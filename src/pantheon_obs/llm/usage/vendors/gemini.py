@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import Reported, count, set_job
-from pantheon_obs.llm.usage.billed_items import OTHER, add_detail, add_tools, set_served
+from pantheon_obs.llm.usage.answer import OTHER, Reported, count
+from pantheon_obs.llm.usage.billed_items import add_tools
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Memo,
@@ -93,7 +93,7 @@ def content(value: Any, reported: Reported) -> Any:
         parts = items_of(field_at(candidate, "content", "parts"))
         # Billed by the request or by the query, and some are free.
         if any(stored(grounding).values()) or any(_get(part, "tool_call") for part in parts):
-            add_detail(reported, OTHER, 1)
+            reported.add_detail(OTHER, 1)
         if not reported.content:
             reported.content = any(any_of(part, *_cases_of[_CONTENT]) for part in parts)
     for reason in filter(None, map(text, reasons)):
@@ -101,7 +101,7 @@ def content(value: Any, reported: Reported) -> Any:
     if _get(value, "automatic_function_calling_history"):
         reported.partial = True  # of several requests this is the last one
     way = field_at(value, "sdk_http_response", "headers", "x-gemini-service-tier")
-    set_served(reported, "service_tier", way)
+    reported.set_served("service_tier", way)
     return usage
 
 
@@ -113,7 +113,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
     """
     way = _name(_get(usage, "service_tier", "traffic_type")) or ""
     way = way.lower().removeprefix("on_demand_")  # flex, priority or provisioned remain
-    set_served(reported, "service_tier", way or reported.served.get("service_tier"))
+    reported.set_served("service_tier", way or reported.served.get("service_tier"))
     _add_modalities(usage, reported)
     _take_in(
         reported,
@@ -154,8 +154,8 @@ def interaction(value: Any, reported: Reported) -> Any:
     reported.content = True
     reported.finish_reason = status
     reported.model = _name(field(value, "model")) or reported.model
-    set_job(reported, value, status)
-    set_served(reported, "service_tier", _name(field(value, "service_tier")))
+    reported.set_job(value, status)
+    reported.set_served("service_tier", _name(field(value, "service_tier")))
     add_tools(field(value, "steps"), reported)
     if status == "failed":
         set_error(next(iter(items_of(field(value, "errors"))), None), reported)
@@ -208,7 +208,7 @@ def _take_in(  # noqa: PLR0913 - counts by name
         reported.input_tokens = count(prompt + (results or 0), reported.input_tokens)
     if answer is not None or thoughts is not None:
         reported.output_tokens = count((answer or 0) + (thoughts or 0), reported.output_tokens)
-    add_detail(reported, "input_tool_tokens", results)
+    reported.add_detail("input_tool_tokens", results)
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     reported.reasoning_tokens = count(thoughts, reported.reasoning_tokens)
 
@@ -230,7 +230,7 @@ def _add_modalities(usage: Any, reported: Reported) -> None:
                 for name in names:
                     sums[name.format(kind)] = sums.get(name.format(kind), 0) + tokens
     for name, total in sums.items():
-        add_detail(reported, name, total)
+        reported.add_detail(name, total)
     cached = count(_get(usage, "cached_content_token_count", "total_cached_tokens"))
     given = count(_get(usage, "prompt_token_count", "total_input_tokens"))
     if cached and given:

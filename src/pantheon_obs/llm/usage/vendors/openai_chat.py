@@ -10,15 +10,8 @@ from operator import itemgetter
 from types import MemberDescriptorType
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import Reported, count
-from pantheon_obs.llm.usage.billed_items import (
-    OTHER,
-    SERVED,
-    add_detail,
-    add_details,
-    add_served,
-    set_served,
-)
+from pantheon_obs.llm.usage.answer import OTHER, Reported, count
+from pantheon_obs.llm.usage.billed_items import SERVED, add_served
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import either, field, opener, text
 
@@ -111,7 +104,7 @@ def chat(value: Any, reported: Reported) -> Any:
     if usage is None and reported.finished:
         usage = _usage_elsewhere(of_groq, choices)
     if tier is not None:
-        set_served(reported, "service_tier", tier)
+        reported.set_served("service_tier", tier)
     return usage
 
 
@@ -225,14 +218,14 @@ def take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_outp
             reported.cache_write_tokens = count(created, before)
         kept = found("cache_write_tokens_details")
         if kept is not None:  # the price is for half an hour
-            add_detail(reported, OTHER, field(kept, "ttl_12h_tokens"))
+            reported.add_detail(OTHER, field(kept, "ttl_12h_tokens"))
         if found("audio_tokens") or found("image_tokens") or found("video_tokens"):
-            add_details(reported, of_input, _INPUT_KINDS)
+            reported.add_details(of_input, _INPUT_KINDS)
     if of_output is not None:
         found = _open_output(of_output).get
         reasoning = found("reasoning_tokens")
         if reasoning is not None:
             reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
         if found("audio_tokens") or found("image_tokens"):
-            add_details(reported, of_output, _OUTPUT_KINDS)
+            reported.add_details(of_output, _OUTPUT_KINDS)
     return True

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import Reported, count, set_job
-from pantheon_obs.llm.usage.billed_items import add_detail, add_tools, set_served
+from pantheon_obs.llm.usage.answer import Reported, count
+from pantheon_obs.llm.usage.billed_items import add_tools
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import any_of, field, field_at, has, text
 from pantheon_obs.llm.usage.vendors.openai_chat import take_in
@@ -25,10 +25,10 @@ def response(value: Any, reported: Reported) -> Any:
     reason = text(field_at(value, "incomplete_details", "reason"))
     status = text(field(value, "status"))
     reported.note(model=field(value, "model"), finish_reason=reason or status, content=True)
-    set_job(reported, value, status)
+    reported.set_job(value, status)
     if status == "failed":
         set_error(field(value, "error"), reported)
-    set_served(reported, "service_tier", field(value, "service_tier"))
+    reported.set_served("service_tier", field(value, "service_tier"))
     add_tools(field(value, "output"), reported)
     searches = field_at(value, "tool_usage", "web_search", "num_requests")
     if count(searches) is not None:  # some of those among the output are free
@@ -70,5 +70,5 @@ def tokens(usage: Any, reported: Reported) -> bool:
     output, of_output = field(usage, "output_tokens"), field(usage, "output_tokens_details")
     of_input = field(usage, "input_tokens_details")
     if of_output is None and field(of_input, "image_tokens") is not None:
-        add_detail(reported, "images", output)  # of an unknown part of the output
+        reported.add_detail("images", output)  # of an unknown part of the output
     return take_in(reported, field(usage, "input_tokens"), output, of_input, of_output)

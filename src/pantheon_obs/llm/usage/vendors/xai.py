@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import EXACT, Reported, amount, count, keep_cost
-from pantheon_obs.llm.usage.billed_items import OTHER, add_detail
+from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, amount, count
 from pantheon_obs.llm.usage.fields import any_of, field, has, text
 
 _TICKS = 10**10  # in a dollar
@@ -51,11 +50,11 @@ def _read_usage(usage: Any, reported: Reported) -> None:
     reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
     cost_in_ticks(usage, reported)
     if reported.cost is None:  # xAI always sends it, and the client does not show another host
-        add_detail(reported, OTHER, 1)
+        reported.add_detail(OTHER, 1)
 
 
 def cost_in_ticks(usage: Any, reported: Reported) -> bool:
     """Read xAI's own figure, 0 if it is not sent (https://docs.x.ai/docs/models#pricing)."""
     ticks = amount(field(usage, "cost_in_usd_ticks"), most=_TICKS * _TICKS)
-    keep_cost(reported, EXACT.divide(ticks, _TICKS) if ticks else None)
+    reported.keep_cost(EXACT.divide(ticks, _TICKS) if ticks else None)
     return False
