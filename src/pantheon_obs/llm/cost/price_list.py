@@ -72,8 +72,7 @@ class Listed:
         prices = self._made[given]
         if prices is None or not prices.fit(numbers):
             return None
-        amounts = prices.above(counts.get("input_tokens", 0))
-        total: int = sum(map(mul, amounts, numbers))
+        total: int = sum(map(mul, prices.above(counts.get("input_tokens", 0)), numbers))
         return total / prices.denominator
 
     def price_of(self, tokens: tuple[int, int, int, int, int]) -> float | None:
