@@ -122,3 +122,24 @@ def test_a_stream_that_the_application_leaves_unfinished(
     assert [("request_finished", *expected)] == [
         (line["event"], line["outcome"], line["level"]) for line in lines
     ]
+
+
+@pytest.mark.parametrize("path", ["/page", "/relayed/page"])
+@pytest.mark.parametrize("serve", [uvicorn, hypercorn])
+def test_a_server_may_report_the_end_of_the_last_part_before_it_has_taken_it(
+    serve: Callable[..., Server], path: str
+) -> None:
+    """Hypercorn does: the client, which has got everything, has not left before that."""
+    pytest.importorskip("starlette")
+    trace_id = str(uuid.uuid4())
+    with serve("tests.adapters.apps.files:app") as server:
+        with server.connect() as connection:
+            fields = f"Accept-Encoding: gzip\r\nX-Trace-ID: {trace_id}\r\nConnection: close"
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n".encode())
+            read_all(connection)
+        server.wait_for(lambda: any(trace_id in line for line in server.out))
+        lines = [json.loads(line) for line in server.out if trace_id in line]
+
+    assert [("request_finished", 200, "ok")] == [
+        (line["event"], line["status_code"], line["outcome"]) for line in lines
+    ]

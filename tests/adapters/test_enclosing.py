@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import subprocess
-import sys
 from typing import Any
 
 import httpx
@@ -20,8 +18,7 @@ from starlette.routing import Mount, Route
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from pantheon_obs import current_trace_id, instrument
-from tests.support.lines import parse_line
-from tests.support.server import ROOT, environment
+from tests.support.django import run
 
 Events = list[dict[str, Any]]
 
@@ -194,18 +191,17 @@ def test_the_functions_that_an_application_gets_are_coroutine_functions(events: 
 def test_a_django_project_in_an_asgi_application_is_one_request() -> None:
     """Django's middleware alone finds the outer request too."""
     pytest.importorskip("django")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.adapters.apps.mounted_django"],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        check=False,
-    )
+    program = "from tests.apps.django_app import programs; programs.mounted_in_starlette()"
+    status, lines, errors = run("-c", program)
 
-    assert (0, b"") == (done.returncode, done.stderr), done.stdout
-    lines = [parse_line(line) for line in done.stdout.splitlines()]
+    assert (0, "") == (status, errors), lines
     assert [
-        ("/in/acme/items/acme", "/in/{name}/items/<name>", "ok", None),
+        (
+            "/in/acme/tenants/acme/things/7",
+            "/in/{name}/tenants/<tenant>/things/<thing_id>",
+            "ok",
+            None,
+        ),
         ("/in/acme/boom", "/in/{name}/boom", "error", "ZeroDivisionError"),
     ] == stories(lines)
     assert 1 == sum("exception" in line for line in lines)

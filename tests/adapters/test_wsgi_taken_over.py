@@ -21,7 +21,7 @@ pytest.importorskip("flask")
 pytest.importorskip("flask_sock")
 
 WITH_SENTRY = find_spec("sentry_sdk") is not None
-APP = "tests.adapters.apps.taken_over:app"
+APP = "tests.apps.taken_over:app"
 UPGRADE = (
     *((b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")),
     *((b"Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="), (b"Sec-WebSocket-Version", b"13")),

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from tests.apps import failures, neutral
 from tests.apps.neutral import Gate, Handler, Incoming, Reply, is_on_loop, on_thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
 FILES = Path(__file__).parent
 ORIGIN = "https://front.example"
@@ -30,6 +31,14 @@ OPTIONS: dict[str, Any] = {}
 """Options of `instrument`; a test's module sets them before it imports an application."""
 
 log = logging.getLogger("contract")
+
+
+@asynccontextmanager
+async def lifespan(_app: object) -> AsyncIterator[None]:
+    """Start and stop, as services do."""
+    log.info("started")
+    yield
+    log.info("stopped")
 
 
 gates: defaultdict[str, Gate] = defaultdict(Gate)

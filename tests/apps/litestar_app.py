@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestar import (
     Litestar,
@@ -25,9 +24,6 @@ from litestar.static_files import create_static_files_router
 
 from pantheon_obs import instrument
 from tests.apps import common, neutral
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 def respond(reply: neutral.Reply) -> Any:
@@ -88,14 +84,6 @@ async def mounted(scope: Any, receive: Any, send: Any) -> None:
     await inner(scope, receive, send)
 
 
-@asynccontextmanager
-async def lifespan(_app: Litestar) -> AsyncIterator[None]:
-    """Start and stop, as services do."""
-    common.log.info("started")
-    yield
-    common.log.info("stopped")
-
-
 THING = "/things/{thing_id:str}"
 app = Litestar(
     [
@@ -110,7 +98,7 @@ app = Litestar(
         Router("/plain", route_handlers=[endpoint("ok", THING)]),
     ],
     cors_config=CORSConfig(allow_origins=[common.ORIGIN]),
-    lifespan=[lifespan],
+    lifespan=[common.lifespan],
     openapi_config=None,
 )
 app.register(endpoint("added"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -18,8 +17,6 @@ from pantheon_obs import instrument
 from tests.apps import common, neutral
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from starlette.requests import Request
     from starlette.websockets import WebSocket
 
@@ -64,14 +61,6 @@ async def websocket(socket: WebSocket) -> None:
     await neutral.converse(socket, socket.path_params["how"])
 
 
-@asynccontextmanager
-async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-    """Start and stop, as services do."""
-    common.log.info("started")
-    yield
-    common.log.info("stopped")
-
-
 ok = endpoint("ok")
 inner = instrument(
     Starlette(routes=[Route("/items/{item_id}", ok), Route("/boom", endpoint("boom"))])
@@ -96,7 +85,7 @@ app = Starlette(
         WebSocketRoute("/ws/{how}", websocket),
     ],
     middleware=[Middleware(CORSMiddleware, allow_origins=[common.ORIGIN])],
-    lifespan=lifespan,
+    lifespan=common.lifespan,
 )
 app.add_route("/added", ok)
 instrument(app, **common.OPTIONS)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("unmeasured")
 
 SERVED = {
-    "starlette": (uvicorn, "tests.faults.served:asgi", ()),
-    "flask": (gunicorn, "tests.faults.served:wsgi", ("--no-control-socket", *JSON_LOGGER)),
+    "starlette": (uvicorn, "tests.apps.misbehaving:asgi", ()),
+    "flask": (gunicorn, "tests.apps.misbehaving:wsgi", ("--no-control-socket", *JSON_LOGGER)),
 }
 OF_LIBRARY = (
     *("sink-handle", "sink-started", "sink-ended", "sink-adopt", "sink-timed"),

@@ -706,6 +706,29 @@ def test_what_the_list_cannot_tell_has_no_price(name: str, events: Events) -> No
     assert (None, None, 1) == (event.cost_usd, event.cost_source, event.unpriced)
 
 
+@pytest.mark.parametrize(
+    ("resource", "unpriced"),
+    [
+        ("123456789012:application-inference-profile/a1b2c3", 1),
+        ("123456789012:provisioned-model/a1b2c3", 1),
+        ("123456789012:custom-model-deployment/a1b2c3", 1),
+        ("123456789012:inference-profile/us.anthropic.claude-opus-4-5-20251101-v1:0", 0),
+        (":foundation-model/anthropic.claude-opus-4-5-20251101-v1:0", 0),
+    ],
+)
+@pytest.mark.usefixtures("genai")
+def test_a_resource_of_bedrock_may_hide_its_price(
+    resource: str, unpriced: int, events: Events
+) -> None:
+    """It is billed by the hour, or as a profile that only its owner knows."""
+    body = message("claude-opus-4-5-20251101", input_tokens=30_000, output_tokens=1000)
+    alias = f"arn:aws:bedrock:us-east-1:{resource}"
+    llm_call(model=alias, provider="aws.bedrock")(lambda: body)()
+
+    [event] = events
+    assert unpriced == event.unpriced
+
+
 @pytest.mark.usefixtures("genai")
 def test_a_ranking_has_no_tokens_that_lack_a_price(events: Events) -> None:
     """Cohere's `rerank` is billed by the search; no such price is listed."""

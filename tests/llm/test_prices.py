@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 USAGE = {"input_tokens": 1000, "output_tokens": 200, "cached_input_tokens": 400}
 UPSTREAM = {"cost_details": {"upstream_inference_cost": 0.004}}
+IN_PARTS = {"upstream_inference_prompt_cost": 0.001, "upstream_inference_completions_cost": 0.0032}
+OF_RESPONSES = {"upstream_inference_input_cost": 0.001, "upstream_inference_output_cost": 0.0032}
 PAID = {"prompt_tokens": 1000, "completion_tokens": 200, "cost": 0.25}
 
 
@@ -98,6 +100,16 @@ class TestVendor:
             ({"cost": 0.002, "is_byok": False, **UPSTREAM}, 0.002),
             ({"cost": 0, "is_byok": False, **UPSTREAM}, 0),
             ({"cost": 0, "is_byok": True}, 0),
+            (
+                {
+                    "cost": 0.0002,
+                    "is_byok": True,
+                    "cost_details": {"upstream_inference_cost": None, **IN_PARTS},
+                },
+                0.0044,
+            ),
+            ({"cost": 0, "is_byok": True, "cost_details": OF_RESPONSES}, 0.0042),
+            ({"cost": 0.002, "is_byok": False, "cost_details": IN_PARTS}, 0.002),
             ({"cost": {"total_cost": 0.012, "request_cost": 0.01}}, 0.012),
             ({"estimated_cost": 0.000242}, 0.000242),
             ({"cost_in_usd_ticks": 37_756_000}, 0.0037756),

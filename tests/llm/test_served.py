@@ -22,7 +22,7 @@ STREAMS = ["sync_generator", "async_generator", "sync_object", "async_object"]
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """Run the service."""
-    with uvicorn("tests.llm.apps.served:app") as server:
+    with uvicorn("tests.apps.llm_streams:app") as server:
         yield server
 
 

@@ -292,6 +292,40 @@ def test_a_forked_child_has_a_queue_of_its_own() -> None:
     assert (100, 100, 1) == tuple(events.count(word) for word in ("parent", "child", "end"))
 
 
+@pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
+def test_a_child_of_multiprocessing_that_configures_logging_drains_its_queue(
+    start_method: str, tmp_path: Path
+) -> None:
+    """Such a child ends without its exit functions, and its queue is made after the fork."""
+    program = tmp_path / "work.py"
+    program.write_text(
+        dedent("""
+            import logging, multiprocessing, sys
+            from pantheon_obs import configure_logging
+
+            def child():
+                configure_logging(log_format="json", log_delivery="queue")
+                for number in range(100):
+                    logging.info("%d", number)
+
+            if __name__ == "__main__":
+                process = multiprocessing.get_context(sys.argv[1]).Process(target=child)
+                process.start()
+                process.join()
+        """)
+    )
+
+    done = subprocess.run(
+        [sys.executable, program, start_method],
+        env=clean_environment(),
+        capture_output=True,
+        check=True,
+        timeout=SECONDS_TO_WAIT,
+    )
+
+    assert [*map(str, range(100))] == [line["event"] for line in parse_lines(done.stdout)]
+
+
 @pytest.mark.parametrize("imports", ["os", "os, multiprocessing.util"])
 @pytest.mark.parametrize("delivery", ["direct", "queue"])
 def test_a_plainly_forked_child_drains_when_it_leaves_in_order(delivery: str, imports: str) -> None:

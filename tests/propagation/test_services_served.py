@@ -20,7 +20,7 @@ pytest.importorskip("fastapi")
 pytest.importorskip("flask")
 pytest.importorskip("sentry_sdk")
 
-APPS = "tests.propagation.apps"
+RELAYS = "tests.apps.relays"
 
 
 class Services(NamedTuple):
@@ -38,13 +38,13 @@ def services() -> Iterator[Services]:
     with ExitStack() as stack:
         receiver = stack.enter_context(Receiver())
         env = {"SENTRY_DSN": receiver.dsn, "no_proxy": "127.0.0.1"}
-        last = stack.enter_context(uvicorn(f"{APPS}.last:app", env=env, ready=False))
+        last = stack.enter_context(uvicorn("tests.apps.starlette_app:app", env=env, ready=False))
         env = {**env, "NEXT": last.url}
         middle = stack.enter_context(
-            gunicorn(f"{APPS}.middle:app", "--no-control-socket", env=env, ready=False)
+            gunicorn(f"{RELAYS}:flask()", "--no-control-socket", env=env, ready=False)
         )
         env = {**env, "NEXT": middle.url}
-        front = stack.enter_context(uvicorn(f"{APPS}.front:app", env=env, ready=False))
+        front = stack.enter_context(uvicorn(f"{RELAYS}:fastapi", "--factory", env=env, ready=False))
         for server in (last, middle, front):
             server.wait_until_ready()
         yield Services(front, middle, last, receiver)
@@ -55,7 +55,7 @@ def call(services: Services, path: str, headers: dict[str, str]) -> set[str]:
     sent = len(services.receiver.events)
     before = [len(server.out) for server in services[:3]]
     answer = httpx.get(
-        f"{services.front.url}/{path}", headers=headers, timeout=SECONDS, trust_env=False
+        f"{services.front.url}/relay/{path}", headers=headers, timeout=SECONDS, trust_env=False
     )
     assert 500 == answer.status_code
     ids = {answer.headers["x-trace-id"], *answer.json().values()}

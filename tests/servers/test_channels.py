@@ -12,8 +12,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from pantheon_obs import configure_logging, testing
+from tests.support.django import env_of
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server, free_port
+from tests.support.server import ROOT, SECONDS, Server, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,16 +22,24 @@ if TYPE_CHECKING:
 pytest.importorskip("channels")
 pytest.importorskip("daphne")
 
-PROJECT = "tests.servers.apps.channels_project"
+APP = "tests.apps.django_app.channels_asgi"
+SETTINGS = {
+    "ASGI_APPLICATION": f"{APP}.application",
+    "INSTALLED_APPS": [
+        *("daphne", "channels", "django.contrib.auth", "django.contrib.contenttypes"),
+        "pantheon_obs.adapters.django",
+    ],
+}
 SECRET = "hunter2"  # noqa: S105 - the token of a query string
 
 
 def serve(command: str, **env: str) -> Server:
     """Start daphne itself, or the project's command."""
     port = free_port()
+    env = {**env_of(SETTINGS), "DJANGO_APP_IS_ASYNC": "1", "PYTHONPATH": str(ROOT), **env}
     if command == "daphne":
-        return Server("daphne", "-p", str(port), f"{PROJECT}:application", port=port, env=env)
-    return Server(PROJECT, "runserver", "--noreload", str(port), port=port, env=env)
+        return Server("daphne", "-p", str(port), f"{APP}:application", port=port, env=env)
+    return Server("django", "runserver", "--noreload", str(port), port=port, env=env)
 
 
 def lines_of(server: Server) -> list[dict[str, Any]]:

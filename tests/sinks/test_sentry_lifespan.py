@@ -33,7 +33,7 @@ def test_an_application_that_cannot_start_is_one_event_and_one_line(server: str)
     """The server also says it as text, or raises an exception of its own around that text."""
     pytest.importorskip("gunicorn.workers.gasgi" if server == "gunicorn" else server)
     with Receiver() as receiver:
-        command = [sys.executable, "-m", server, "tests.sinks.apps.failing_lifespan:app"]
+        command = [sys.executable, "-m", server, "tests.apps.failing_lifespan:app"]
         env = {"SENTRY_DSN": receiver.dsn, "FAILS": "startup group", "no_proxy": "127.0.0.1"}
         done = subprocess.run(
             [*command, *COMMANDS[server]],
@@ -70,7 +70,7 @@ def test_any_exception_of_any_phase_is_one_event_and_one_line(
     receiver: Receiver, phase: str, kind: str
 ) -> None:
     """One without a text, with notes, or a group: the text that the server prints differs."""
-    from tests.sinks.apps.failing_lifespan import failing  # noqa: PLC0415 - an extra
+    from tests.apps.failing_lifespan import failing  # noqa: PLC0415 - an extra
 
     configure_logging()
     init_sentry(sentry_dsn=receiver.dsn)
@@ -85,7 +85,7 @@ def test_any_exception_of_any_phase_is_one_event_and_one_line(
 
 def test_two_middlewares_of_ours_say_it_once(receiver: Receiver) -> None:
     """A project may have added one by hand before it found `instrument`."""
-    from tests.sinks.apps.failing_lifespan import failing  # noqa: PLC0415 - an extra
+    from tests.apps.failing_lifespan import failing  # noqa: PLC0415 - an extra
 
     app = failing("startup", "plain")
     app.add_middleware(TraceIdMiddleware)

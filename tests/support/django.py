@@ -34,7 +34,7 @@ def serve(
         env: Environment variables.
     """
     settings = {"PANTHEON_OBS": {"bind_user_id": True}, **(settings or {})}
-    env = {**_env(settings), **(env or {})}
+    env = {**env_of(settings), **(env or {})}
     if protocol == "asgi":
         env["DJANGO_APP_IS_ASYNC"] = "1"
         return uvicorn(f"{APP}.{module or protocol}:{app}", "--lifespan", "off", env=env)
@@ -58,7 +58,7 @@ def run(
     done = subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
-        env={**environment(), **_env(settings or {}), "PYTHONPATH": str(ROOT), **(env or {})},
+        env={**environment(), **env_of(settings or {}), "PYTHONPATH": str(ROOT), **(env or {})},
         capture_output=True,
         check=False,
     )
@@ -66,7 +66,8 @@ def run(
     return done.returncode, parse_lines(out), done.stderr.decode()
 
 
-def _env(settings: Mapping[str, Any]) -> dict[str, str]:
+def env_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that choose the project, with these settings added to its own."""
     return {
         "DJANGO_SETTINGS_MODULE": f"{APP}.settings",
         "DJANGO_APP_SETTINGS": json.dumps(dict(settings)),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.django import env_of
 from tests.support.lines import parse_line
 from tests.support.server import ROOT, SECONDS, Server
 
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
 
 pytest.importorskip("celery")
 pytest.importorskip("django")
+
+SETTINGS = {
+    "PANTHEON_OBS": {"service": "project", "log_level": "DEBUG"},
+    "LOGGING": {
+        "version": 1,
+        "disable_existing_loggers": True,
+        "loggers": {"amqp": {"level": "WARNING"}, "kombu": {"level": "WARNING"}},
+    },
+    "CELERY_BROKER_URL": "memory://",
+    "CELERY_BROKER_TRANSPORT_OPTIONS": {"polling_interval": 0.01},
+    "CELERY_WORKER_POOL": "solo",
+    "CELERY_TASK_IGNORE_RESULT": True,
+}
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +39,8 @@ def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def lines(log_file: Path) -> list[dict[str, Any]]:
     """Everything that the worker printed."""
-    env = {"PYTHONPATH": str(ROOT), "C_FORCE_ROOT": "1"}
-    with Server("tests.tasks.apps.django_worker", str(log_file), env=env) as worker:
+    env = {**env_of(SETTINGS), "PYTHONPATH": str(ROOT), "C_FORCE_ROOT": "1"}
+    with Server("tests.apps.django_app.worker", str(log_file), env=env) as worker:
         worker.process.wait(SECONDS)
     return [parse_line(line.encode()) for line in worker.out]
 

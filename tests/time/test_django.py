@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.lines import parse_lines
-from tests.support.server import ROOT, environment
+from tests.support.django import run
 from tests.time.requests import adds_up, times
 
 if TYPE_CHECKING:
     from examples.databases import Redis
 
-APP = "tests.time.apps.django_times"
+APP = "tests.apps.django_app.times"
 
 pytest.importorskip("django")
 pytest.importorskip("redis")
@@ -24,15 +21,32 @@ pytest.importorskip("redis")
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory, redis_server: Redis) -> list[dict[str, Any]]:
     """All lines of the program."""
-    done = subprocess.run(
-        [sys.executable, "-m", APP, str(tmp_path_factory.mktemp("databases"))],
-        cwd=ROOT,
-        env={**environment(), "REDIS_URL": f"{redis_server.url}/0"},
-        capture_output=True,
-        check=False,
-    )
-    assert (0, "") == (done.returncode, done.stderr.decode())
-    return parse_lines(done.stdout)
+    directory = tmp_path_factory.mktemp("databases")
+    sqlite = {"ENGINE": "django.db.backends.sqlite3"}
+    settings = {
+        "ROOT_URLCONF": APP,
+        "INSTALLED_APPS": ["pantheon_obs.adapters.django", "django.contrib.contenttypes"],
+        "MIDDLEWARE": [
+            "pantheon_obs.adapters.django.TraceIdMiddleware",
+            "django.middleware.security.SecurityMiddleware",
+            "django.middleware.common.CommonMiddleware",
+            f"{APP}.talkative",
+        ],
+        "DATABASES": {
+            name: {**sqlite, "NAME": str(directory / name)} for name in ("default", "other")
+        },
+        "CACHES": {
+            "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+            "redis": {
+                "BACKEND": "django.core.cache.backends.redis.RedisCache",
+                "LOCATION": redis_server.url,
+            },
+        },
+        "PANTHEON_OBS": {"log_format": "json", "debug_on_error": True},
+    }
+    status, lines, errors = run("-c", f"from {APP} import main; main()", settings=settings)
+    assert (0, "") == (status, errors)
+    return lines
 
 
 @pytest.fixture

@@ -101,6 +101,7 @@ class AsgiHttp(AsgiExchange):
         elif not self.event_pending:
             await send(message)
             return
+        gone = self.client_gone  # a server may report the end while it takes the last part
         try:
             await send(message)
         except OSError as error:  # since ASGI 2.4
@@ -119,10 +120,10 @@ class AsgiHttp(AsgiExchange):
             elif self.streaming and self.first_byte and kind == _PART and message.get("more_body"):
                 # The middle of a stream, where `part` changes nothing: 3,900 instructions for a
                 # chunk, the application's included, in place of 5,800.
-                if self.client_gone or (self._cycle is not None and self._cycle.disconnected):
-                    self._sent(message)
+                if gone or (self._cycle is not None and self._cycle.disconnected):
+                    self._sent(message, gone=gone)
             elif kind in _BODY and self.response_started and not self.response_complete:
-                self._sent(message)
+                self._sent(message, gone=gone)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per message
             report("asgi exchange", error)
 
@@ -132,10 +133,10 @@ class AsgiHttp(AsgiExchange):
             is_last = message["type"] in _BODY and not message.get("more_body")
             self.response_complete |= is_last and self.response_started
 
-    def _sent(self, message: Message) -> None:
-        """A part of the body was handed to the server."""
+    def _sent(self, message: Message, *, gone: bool) -> None:
+        """A part of the body was handed to the server; the client may have been gone before."""
         body = message.get("body")
-        gone = self.client_gone or (self._cycle is not None and self._cycle.disconnected)
+        gone = gone or (self._cycle is not None and self._cycle.disconnected)
         if gone and (body or message["type"] != _PART):
             self.client_left()
             self.content_lost = True
@@ -144,6 +145,7 @@ class AsgiHttp(AsgiExchange):
         elif body and not self.streaming:  # the whole body in one message, as most are
             self.complete()
         else:
+            self.client_gone &= gone
             self._end()
 
     def _not_sent(self, message: Message) -> None:

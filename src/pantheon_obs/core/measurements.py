@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, dataclass_transform
+from typing import Any, ClassVar, dataclass_transform
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False)
@@ -12,7 +12,14 @@ class Fact:
     The code of a dataclass is compiled at each start: 1 ms, as long as importing five modules.
     Facts that come with each request or call are made by `__new__`, and get only the fields that
     differ from their defaults.
+
+    Attributes:
+        created: When it happened; None means now, as it is reported at once.
+        traceback: That of its exception; None means the exception's own.
     """
+
+    created: ClassVar[None] = None
+    traceback: ClassVar[None] = None
 
     def __init__(self, **fields: Any) -> None:  # noqa: ANN401 - declared by each class
         vars(self).update(fields)

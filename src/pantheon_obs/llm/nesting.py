@@ -80,7 +80,7 @@ class InnerCalls:
         self._lock = RLock()
         self._used = Reported()
         self.open: set[OpenCall] = set()
-        self.held: list[Any] = []  # the costs that budgets reserve until the outer call ends
+        self.reserved: list[Any] = []  # the costs that budgets reserve until the outer call ends
 
     def add(self, event: LlmCallFinished) -> bool:
         """Add a finished call; return False if the outer call was reported before it."""

@@ -313,6 +313,26 @@ def second_time() -> None:
     result(checks=[adapter.database_check.__name__, adapter.cache_check.__name__])
 
 
+def mounted_in_starlette() -> None:
+    """Be mounted in a Starlette application; the first request must have one id."""
+    import httpx  # noqa: PLC0415 - for this program
+    from asgiref.wsgi import WsgiToAsgi  # noqa: PLC0415 - as above
+    from starlette.applications import Starlette  # noqa: PLC0415 - as above
+    from starlette.routing import Mount  # noqa: PLC0415 - as above
+
+    project = WsgiToAsgi(get_wsgi_application())
+    app = instrument(Starlette(routes=[Mount("/in/{name}", project)]))
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            response = await client.get("/in/acme/tenants/acme/things/7")
+            assert [response.json()["trace_id"]] == response.headers.get_list("x-trace-id")
+            assert 500 == (await client.get("/in/acme/boom")).status_code
+
+    asyncio.run(ask())
+
+
 def outer_that_fails() -> None:
     """Serve within a foreign trace that cannot be written to."""
     incoming = request()

@@ -165,7 +165,7 @@ class Budget(Undoable):
 
     def refusal(self, spent: Sum) -> BudgetExceeded | None:
         """Return the error that refuses a call, if there is nothing left."""
-        nanodollars = spent.total + spent.held
+        nanodollars = spent.total + spent.reserved
         if nanodollars < self.nanodollars:
             return None
         return BudgetExceeded(spent.key, nanodollars / PER_DOLLAR, self._usd)

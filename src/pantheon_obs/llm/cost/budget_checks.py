@@ -64,12 +64,12 @@ class Budgets:
             nanodollars = 0 if cost is None or not 0 < cost < inf else round(cost * PER_DOLLAR)
             try:
                 if event.nested:
-                    self._hold(call.outer, event, nanodollars)
+                    self._reserve(call.outer, event, nanodollars)
                 else:
                     self._spend(call, event, nanodollars)
             finally:
                 if call.inner is not None:
-                    _release(call.inner.held)
+                    _release(call.inner.reserved)
 
     def _spend(self, call: Any, event: LlmCallFinished, nanodollars: int) -> None:
         asked: list[Asked] = []
@@ -79,13 +79,13 @@ class Budgets:
                 asked.append((tally.share(sums, final=call.dropped), None))
         _wait(call, asked)
 
-    def _hold(self, outer: Any, event: LlmCallFinished, nanodollars: int) -> None:
-        held = outer.inner_calls().held
+    def _reserve(self, outer: Any, event: LlmCallFinished, nanodollars: int) -> None:
+        reserved = outer.inner_calls().reserved
         for tally in dict.fromkeys(each.tally for each in self.refusing if nanodollars):
-            sums = tally.hold(key_of(tally.per, event.bound), nanodollars)
-            held.append((tally, sums, nanodollars))
+            sums = tally.reserve(key_of(tally.per, event.bound), nanodollars)
+            reserved.append((tally, sums, nanodollars))
         if outer.emitting.locked():  # it has ended
-            _release(held)
+            _release(reserved)
 
     def forked(self) -> None:
         """Forget the state of the threads of the parent process."""
@@ -101,11 +101,11 @@ def _refusal_among(known: list[tuple[Any, Any]]) -> BudgetExceeded | None:
     return next(filter(None, (each.refusal(spent) for each, spent in known)), None)
 
 
-def _release(held: list[Any]) -> None:
+def _release(reserved: list[Any]) -> None:
     """Release each reserved cost once: two threads may be here."""
     with suppress(IndexError):
         while True:
-            tally, sums, nanodollars = held.pop()
+            tally, sums, nanodollars = reserved.pop()
             tally.release(sums, nanodollars)
 
 

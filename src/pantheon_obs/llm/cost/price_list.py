@@ -31,6 +31,7 @@ _NAMES_IN_LIST = {vendor.name: vendor.listed_as for vendor in VENDORS if vendor.
 # OpenAI's models that search before each answer, also where it cites nothing; the fee of a search
 # is not in the list. https://developers.openai.com/api/docs/guides/tools-web-search
 _SEARCHING = re.compile(r"(?:.*/)?gpt-[\w.-]+-search-(?:preview|api)").match
+_OPAQUE = re.compile(r"arn:(?!.*:(inference-profile|foundation-model)/)").match
 _TOTALS = ("input_tokens", "output_tokens")
 TOKENS = (*_TOTALS, "cache_read_tokens", "cache_write_tokens", "output_reasoning_tokens")
 
@@ -71,8 +72,7 @@ class Listed:
         prices = self._made[given]
         if prices is None or not prices.fit(numbers):
             return None
-        amounts = prices.above(counts.get("input_tokens", 0))
-        total: int = sum(map(mul, amounts, numbers))
+        total: int = sum(map(mul, prices.above(counts.get("input_tokens", 0)), numbers))
         return total / prices.denominator
 
     def price_of(self, tokens: tuple[int, int, int, int, int]) -> float | None:
@@ -204,8 +204,11 @@ class PriceList:
 def _names(alias: str | None, model: str | None) -> list[str]:
     """Return the names to look up: the requested name, if more exact, after the answer's.
 
-    Bedrock answers with the name of a model; the request has its inference profile, too.
+    Bedrock answers with the name of a model; the request has its inference profile, too. No other
+    of its resources shows its price by its name: it may be one by the hour.
     """
+    if alias is not None and _OPAQUE(alias):
+        return []
     if alias is None or model is None or alias == model:
         return [*filter(None, (model or alias,))]
     return [alias, model] if model.lower() in alias.lower() else [model, alias]

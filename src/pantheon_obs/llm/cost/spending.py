@@ -70,7 +70,7 @@ class Sum:
     elsewhere = 0  # in all other processes, as far as known
     # Of calls in this process within others that are open: the cost of an outer call may be another
     # one, so these are no part of the sum yet.
-    held = 0
+    reserved = 0
     unpriced = unpriced_elsewhere = 0  # calls without a price
 
     def __init__(self, key: str | None, start: float, end: float) -> None:
@@ -125,7 +125,7 @@ class Tally:
         self._new: deque[tuple[tuple[Sum, ...], int, int, int]] = deque()
         for sums in self._windows.values():
             for each in sums.values():
-                each.held = 0
+                each.reserved = 0
 
     def find(self, key: str | None) -> Sum:
         """Return the sum of a key in the window that is now, or a new one that is not kept.
@@ -154,7 +154,7 @@ class Tally:
         self._sum_up()
         return sums
 
-    def hold(self, key: str | None, nanodollars: int) -> tuple[Sum, ...]:
+    def reserve(self, key: str | None, nanodollars: int) -> tuple[Sum, ...]:
         """Reserve the cost of a call within another call; return the sums, for `release`."""
         sums = self._sums_of(key)
         self.release(sums, -nanodollars)
@@ -189,11 +189,11 @@ class Tally:
         changed = []
         try:
             while self._new:
-                sums, nanodollars, unpriced, held = self._new.popleft()
+                sums, nanodollars, unpriced, reserved = self._new.popleft()
                 for each in sums:
                     each.own += nanodollars
                     each.unpriced += unpriced
-                    each.held = max(0, each.held + held)
+                    each.reserved = max(0, each.reserved + reserved)
                 changed.append(sums[0])
         finally:
             self._adding.release()

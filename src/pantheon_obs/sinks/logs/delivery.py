@@ -47,6 +47,7 @@ def writer(
 
     _queue = Queued(_output.write, settings.log_queue_bytes, describe, failed)
     call_at_end(_queue.end)
+    _end_with_multiprocessing()
     return _queue.write
 
 
@@ -114,8 +115,7 @@ def _is_handled_in_c() -> bool:
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
     # A greenlet that waits here would stop all others: the requests that its handler lets finish.
     if not (callable(_previous) and threads_are_greenlets()):
-        for end in _ends:
-            end()
+        _end()
     if callable(_previous):
         _previous(number, frame)  # it may end the process at once
         return
@@ -124,21 +124,25 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
     signal.raise_signal(number)
 
 
+def _end() -> None:
+    for end in _ends:
+        end()
+
+
 def _after_fork() -> None:
     _output.after_fork()
     if _queue is not None:
         _queue.after_fork()
-        _end_with_multiprocessing(_queue)
+        _end_with_multiprocessing()
 
 
-def _end_with_multiprocessing(queue: Queued) -> None:
-    """Drain in a child that multiprocessing has forked: it ends without its exit functions."""
+def _end_with_multiprocessing() -> None:
+    """Drain also in a child of multiprocessing, which ends without its exit functions."""
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
-        # Finalizers that are registered now are forgotten: it clears them after this.
-        util.register_after_fork(
-            queue, lambda child: util.Finalize(child, child.end, exitpriority=0)
-        )
+        util.Finalize(None, _end, exitpriority=0)
+        # A child that is being forked forgets its finalizers before this.
+        util.register_after_fork(_output, lambda _: util.Finalize(None, _end, exitpriority=0))
 
 
 on_fork(after_in_child=_after_fork)

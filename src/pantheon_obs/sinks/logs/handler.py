@@ -18,6 +18,7 @@ from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.sinks.logs import noticing, odd
 from pantheon_obs.sinks.logs.adopted import AdoptedFilters
 from pantheon_obs.sinks.logs.entry import Entry, FactEntry, entry_from, uncoloured
+from pantheon_obs.sinks.logs.noticing import handlers_of
 from pantheon_obs.sinks.logs.passed_on import entry_behind, is_passed_on, passed_on
 from pantheon_obs.sinks.logs.records import read_back, record_for
 from pantheon_obs.sinks.logs.superseded import RULES, is_superseded
@@ -108,8 +109,8 @@ class ObsHandler(logging.Handler):
 
         Its level is enabled. Watchers of records, as Sentry, need not see a fact of this library.
         """
-        is_watched = _Logger.callHandlers is not noticing.call_handlers
-        if (entry.outside is not None or not is_watched) and self.is_direct(logger):
+        is_unwatched = _Logger.callHandlers is noticing.call_handlers or entry.outside is not None
+        if is_unwatched and self.is_direct(logger):
             self.emitter.emit(entry)
         else:
             handle(logger, record_for(entry, logger, stacklevel), entry)
@@ -128,21 +129,7 @@ class ObsHandler(logging.Handler):
             or logger.filters
         ):
             return False
-        while not logger.handlers and logger.propagate and logger.parent is not None:
-            logger = logger.parent
-        return logger.handlers == self._alone and logger.parent is None  # as `is_alone`
-
-    def gets_from(self, logger: logging.Logger) -> bool:
-        """Whether the records of a logger come to this handler, if no filter refuses them."""
-        while self not in logger.handlers and logger.propagate and logger.parent is not None:
-            logger = logger.parent
-        return self in logger.handlers
-
-    def is_alone(self, logger: logging.Logger) -> bool:
-        """Whether no other handler gets the records of a logger."""
-        while not logger.handlers and logger.propagate and logger.parent is not None:
-            logger = logger.parent
-        return logger.handlers == self._alone and logger.parent is None
+        return handlers_of(logger) == self._alone
 
 
 def known_loggers() -> list[logging.Logger]:

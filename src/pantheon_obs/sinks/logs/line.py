@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.failures import trace_id_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs import structlog_fields
-from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, FactEntry
+from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, Entry
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact.plain import described, make_room
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from pantheon_obs.core.events import Event
-    from pantheon_obs.sinks.logs.entry import Entry
     from pantheon_obs.sinks.redact.redactor import Redactor
 
 # A path of short words, numbers and UUIDs has nothing that the redactor would find, which a test
@@ -59,12 +58,8 @@ class LineBuilder:
         """
         redactor = self._redactor
         event, error, outside = entry.event, entry.error, entry.outside
-        fields: Any = entry.fields  # of an event, a method that adds them to the line
-        is_entry = outside is None or type(entry) is FactEntry
-        if is_entry and entry.created is not None:  # type: ignore[union-attr]
-            micros = round(entry.created * 1e6)  # type: ignore[union-attr]
-        else:
-            micros = time.time_ns() // 1000
+        created = entry.created
+        micros = time.time_ns() // 1000 if created is None else round(created * 1e6)
         before, prefix = self._second
         past = micros - before
         if not _SECOND <= past < _TWO_SECONDS:
@@ -86,17 +81,16 @@ class LineBuilder:
             if self._request_id:
                 line["request_id"] = trace_id
         if outside is None or redactor.knows_more:
-            self._add(line, fields if is_entry else fields())
+            self._add(line, entry.fields if isinstance(entry, Entry) else entry.fields())
         else:
-            line = {**line, **fields} if is_entry else fields(line)
+            line = {**line, **entry.fields} if isinstance(entry, Entry) else entry.fields(line)
             self._redact(line, outside)
         if error is not None and "error_type" not in line:
             line["error_type"] = type(error).__name__
         if bound or self._static or structlog_fields.variables:
             self._add_context(line, bound)
         if error is not None:
-            found = entry.traceback if is_entry else None  # type: ignore[union-attr]
-            line["exception"] = redactor.text(traceback_of(error, found), keep_end=True)
+            line["exception"] = redactor.text(traceback_of(error, entry.traceback), keep_end=True)
         return line
 
     def _next_second(self, micros: int) -> tuple[int, str]:

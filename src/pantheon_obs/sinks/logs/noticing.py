@@ -53,6 +53,15 @@ def look_at_methods() -> None:
     _plain_classes.clear()
 
 
+def handlers_of(logger: logging.Logger) -> list[logging.Handler]:
+    """List the handlers that get the records of a logger."""
+    handlers = logger.handlers
+    while logger.propagate and (parent := logger.parent) is not None:
+        logger = parent
+        handlers = handlers + logger.handlers if handlers else logger.handlers
+    return handlers
+
+
 def keeps_methods(kind: type[logging.Logger]) -> bool:
     """Whether a class of loggers has no way of its own to make and handle records."""
     names = ("makeRecord", "handle", "filter", "callHandlers")
@@ -75,11 +84,7 @@ def uninstall() -> None:
 
 def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: ANN401 - as the filters answer
     """Run a logger's filters as logging does, after a look at its handlers."""
-    node = self
-    while not node.handlers and node.propagate and node.parent is not None:
-        node = node.parent
-    others = (node.handlers != _alone or node.parent is not None) and _look_at_handlers(node)
-    if others:
+    if handlers_of(self) != _alone and _look_at_handlers(self):
         _add_context(record)
     passed: Any = True
     if self.filters:

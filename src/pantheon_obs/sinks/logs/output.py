@@ -28,7 +28,7 @@ _locks: Any = fcntl  # None: nothing is shared then
 _ATOMIC = getattr(select, "PIPE_BUF", 512)  # bytes
 _STANDARD_DESCRIPTORS = (1, 2)
 _IO = ("io", "_io")
-_ENDLESS = 8
+_ENDLESS = 8  # rounds of lines, each of which was logged during the round before
 _LOGGING = {row.stdout_module for row in PRODUCTS if row.stdout_module}  # a line would get lost
 
 
@@ -78,7 +78,7 @@ class Output:
                 self._write(line)
             finally:
                 self._writing = False
-            while self._waiting:
+            if self._waiting:
                 self._write_waiting(line)
         finally:
             self._lock.release()
@@ -90,25 +90,26 @@ class Output:
         self._lock.acquire()
 
     def _write_waiting(self, line: bytes) -> None:
+        """Write the lines that were logged while a line was written, until none is left."""
         rounds = 0
-        self._writing = True
-        try:
-            while self._waiting:
-                rounds += self._descriptor is None
-                if rounds > _ENDLESS:
-                    # Each line brings another: the stream logs its input (`sys.stdout` was
-                    # redirected to a logger). This line, and later ones, go to the real stdout.
-                    self._refused = self._stream
-                    self._look_at(getattr(sys, f"__{self._name}__"))
-                    self._waiting = deque([line])
+        while self._waiting:
+            if rounds > _ENDLESS and self._descriptor is None:
+                # Each line brings another: the stream logs its input (`sys.stdout` was redirected
+                # to a logger). This line, and later ones, go to the real stdout.
+                self._refused = self._stream
+                self._look_at(getattr(sys, f"__{self._name}__"))
+                self._waiting = deque([line])
+            rounds += 1
+            self._writing = True
+            try:
                 for _ in range(len(self._waiting)):
                     self._write(self._waiting.popleft())
-        finally:
-            self._writing = False
+            finally:
+                self._writing = False
 
     def _write(self, line: bytes) -> None:
         descriptor = self._descriptor
-        current: Any = getattr(sys, self._name)
+        current: Any = sys.stdout if self._name == "stdout" else sys.stderr
         if descriptor is None:
             self._write_to_object(current, line)
             return

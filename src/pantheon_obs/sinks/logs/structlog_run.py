@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from pantheon_obs.sinks.logs import bound_logger
+from pantheon_obs.sinks.logs.noticing import handlers_of
 from pantheon_obs.sinks.logs.passed_on import pass_on
 from pantheon_obs.sinks.logs.records import caller
 
@@ -120,7 +121,7 @@ class LoggingRun(Run):
     def _needed(self, processors: tuple[Any, ...]) -> tuple[Any, ...]:
         """Run all processors, unless nobody will see the renderer's result."""
         logger = self._logger
-        is_alone = isinstance(logger, logging.Logger) and self._handler.is_alone(logger)
+        is_alone = isinstance(logger, logging.Logger) and handlers_of(logger) == [self._handler]
         self._is_awaited = self._is_awaited and is_alone
         return super()._needed(processors) if self._is_awaited else processors
 
@@ -130,7 +131,7 @@ class LoggingRun(Run):
             return super().end(result)
         logger, entry = self._read(result)
         call = _call(result)
-        is_ours = logger.isEnabledFor(entry.level) and self._handler.gets_from(logger)
+        is_ours = logger.isEnabledFor(entry.level) and self._handler in handlers_of(logger)
         return pass_on(call, entry) if is_ours else call
 
 

@@ -68,21 +68,11 @@ _FOLLOWING = frozenset({
     "plaintext", "previous", "prod", "production", "provided", "raw", "repeat", "staging", "str",
     "string", "value", "values",
 })  # fmt: skip
-LAST_WORDS = frozenset((*_SECRETS, *_ENDS, *_FOLLOWING)) | {
-    *("key", "keys", "pass", "sig", "signature", "token", "tokens"),
-    *(
-        "assertion",
-        "bearer",
-        "card",
-        "clearance",
-        "hmac",
-        "input",
-        "netloc",
-        "pat",
-        "session",
-        "sid",
-    ),
-}
+LAST_WORDS = _SECRETS | _FOLLOWING | {
+    *_ENDS, "256", "assertion", "bearer", "card", "clearance", "hmac", "input", "key", "keys",
+    "netloc", "number", "pass", "pat", "session", "sid", "sig", "signature", "token", "tokens",
+    "verifier",
+}  # fmt: skip
 """The words that a secret's name can end with; a number may follow."""
 
 PARTS = (

@@ -97,10 +97,12 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
         of_two = _in_two_words(name)
         begin = of_two.start() if of_two else name.rfind(" ") + 1
         first, name = first + begin, name[begin:]
+    if not _is_apart(text, sign, first, name):
+        return None
     rule = rule_of(name)
     if rule is is_beside:
         rule = rule_in_text(text, first, start, rule_of)
-    if rule is None or not _is_apart(text, sign, first, name):
+    if rule is None:
         return None
     if sign == ">" and end < at:
         sign = ":"  # =>
@@ -142,7 +144,7 @@ def _is_apart(text: str, sign: str, first: int, name: str) -> bool:
     `PASSWORD 'S'` is SQL. In prose a quoted word may be any word: `unexpected token 'x'`.
     """
     if sign == ",":
-        return is_header(name) or opens_pair(text, first)
+        return opens_pair(text, first) or is_header(name)
     return sign != "'" or name.isupper() or _named_in_prose(name) is not None
 
 

@@ -1,120 +1,121 @@
-"""Patterns of the characters at which there may be a secret.
+"""Patterns of the characters at which a secret may be recognised.
 
-They look for the end of a secret's name before a sign, or of a provider's beginning: most of an
-ordinary text is passed over without a step of Python. Each begins with literals, as the engine then
-passes over all other characters quickly, and most of those fail at the characters before them.
+A sign of a name stands behind the name of a secret: `token=`, `"token": `. A name is recognised by
+its last letters, and a few characters may stand between them and the sign. Other signs are the last
+characters of providers' beginnings (`sk-`) and of schemes.
+
+Each pattern begins with literals, because the engine then passes over all other characters quickly.
+At most characters it fails at the letter before them.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact.keys import LAST_WORDS
+from pantheon_obs.sinks.redact.patterns import Pattern
 from pantheon_obs.sinks.redact.providers import PROVIDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-_TAIL = 3
+    Finder = Callable[..., Iterator[re.Match[str]]]
+
+# The signs of names, and what stands around each.
+_AROUND = {
+    "=:>": "",  # `>` of an element of XML, and of an arrow
+    ",": r"(?<=[\"'`].)",  # between the strings of a pair: `('token', 'S')`
+    "'": r"(?<=[ (].)",  # of SQL: `PASSWORD 'S'`
+    "%": "(?=3[AaDd])",  # a percent-encoded sign
+}
+_OPTION = r"-(?<![\w.-].)(?=-?[A-Za-z])"  # its name follows: `--token S`
+
+_TAIL = 4
+_MARKS = r"\"'`\[\]\\ (%"
+_BETWEEN = f"[0-9_{_MARKS}]"  # may stand between a name and its sign
+# Of a name that is farther away its letters are not looked at: `\\\"`, `[0]`, `%22`. SQLAlchemy
+# numbers its parameters: `password_1`, `password_12`.
+_ENCODED = "(?<=%(?:22|5[Dd]).)|(?<=[^=]=>)"
+_FAR = rf"(?<=(?! \d){_BETWEEN}{{2}}[{_MARKS}].)|(?<=_[0-9][0-9].)|(?<=[0-9]_[0-9].)"
+
 _MOST = 4  # characters of a beginning; to look for all takes long to compile
 _WORD = 2  # the beginnings up to this length may be the end of many a word
-# Of `card_number`, `credit_card` and the like; a `number` alone is a frequent field.
-_CARD = "(?i:ardnumber|(?:rd|cc)[_ -]number)"
-_BETWEEN = r"\"'`\] ("
 
 
 @lru_cache(maxsize=16)
-def name_signs(extra: frozenset[str]) -> re.Pattern[str]:
-    """Make the pattern of the signs behind names, `extra` ones among them."""
-    before, names = _name_signs(extra)
-    near = "|".join(f"(?<={look}[{signs}])" for signs, look in before.items())
-    return re.compile(f"[{''.join(before)}](?:{near}){names}")
+def name_signs(extra: frozenset[str]) -> Finder:
+    """Make the pattern of all signs of names, `extra` ones among them."""
+    around = "|".join(f"(?<=[{signs}]){around}" for signs, around in _AROUND.items())
+    option = _OPTION.replace("-", "(?<=-)", 1)
+    signs = "".join(_AROUND)
+    return re.compile(f"[{signs}-](?:(?:{around}){_name(extra)}|{option})").finditer
 
 
 @lru_cache(maxsize=16)
-def name_signs_apart(extra: frozenset[str]) -> list[re.Pattern[str]]:
-    """Make a pattern for each of these signs: a long text is searched faster for one at a time."""
-    before, names = _name_signs(extra)
-    return [
-        re.compile(f"{sign}(?<={look}.){names}") for signs, look in before.items() for sign in signs
-    ]
+def name_signs_apart(extra: frozenset[str]) -> list[tuple[str, Finder]]:
+    """Make a pattern of each sign: all but short texts are searched faster for one at a time."""
+    name = _name(extra)
+    apart = {sign: sign + around + name for signs, around in _AROUND.items() for sign in signs}
+    return [(sign, Pattern(each).finditer) for sign, each in {**apart, "-": _OPTION}.items()]
 
 
-def _name_signs(extra: frozenset[str]) -> tuple[dict[str, str], str]:
-    """Make a short look-behind for each sign, and the pattern of a name's end.
+def _name(extra: Iterable[str]) -> str:
+    """Make the pattern of the end of a name before a sign."""
+    near, nearer, nearest = (_name_before(between, extra) for between in (2, 1, 0))
+    behind = rf"(?<={_BETWEEN}.)(?:{nearer}|(?<={_BETWEEN}..)(?:{near}|{_FAR}))"
+    return f"(?:{nearest}|{_ENCODED}|{behind})"
 
-    Of further names the last character only is looked for, as separators do not count.
+
+def _name_before(between: int, extra: Iterable[str]) -> str:
+    """Make the pattern of the end of a name, with so many characters between it and the sign.
+
+    Most names fail at a set of letters for each place, which is faster than all the words. Of
+    `extra` names the last character only is looked for, as separators do not count.
     """
     tails = {word[-_TAIL:] for word in LAST_WORDS}
-    ends = f"(?ai:{_any_of(tails)})"
-    # Most names fail at a set of letters for each place, which is faster than all the words.
-    in_place = "".join(_one_of(tail[-place] for tail in tails) for place in range(_TAIL, 0, -1))
-    last, last_but_one = (_one_of(tail[-at] for tail in (*tails, "dd"))[1:-1] for at in (1, 2))
-    # SQLAlchemy numbers its parameters: `password_1`, `password__12`.
-    numbered = (
-        "(?s:(?<=.[_vV][0-9].|.64.|.56.|_[0-9][0-9].|[_vV][0-9]..|64..|56..)|(?<=_[0-9][0-9]..))"
-        f"|(?<={in_place}[0-9]..)"
-    )
-    # Of OAuth; `status_code` and many others are none.
-    code = r"(?<=[?&#]code.)|(?<=auth_code.)|(?<=ization_code.)|(?<=code_verifier.)"
-    behind = [
-        f"(?<=[0-9]..|.[0-9].)(?:{numbered}|(?<=[pP][wW][0-9]..))",
-        r"(?<!')(?<=[\"'`][ \]].|[\] ] .|\\[\"'`].|[\d\[]\].)|(?<=[\"']code[\"'].)",
-        r"(?<=_verifier[\"' \]].)",
-    ]
-    # Most texts have none of `behind`, and fail at these characters before the sign.
-    near = r"(?<=[0-9r\"'`\[\] \\e]..|.[0-9\]].)"
-    # Few texts have these letters before a sign: they end `dbpw` and `card_number`.
-    few, few_behind = (
-        f"(?<=[wWrRdD]{at})(?:(?<=[pP][wW]{at})|(?<={_CARD}{at}))" for at in (".", "..")
-    )
+    third, second, last = (_one_of(tail[-place] for tail in tails) for place in (3, 2, 1))
+    rest = "." * between + "."
+    words = "|".join(f"(?<=(?ai:{_any_of(same)}){rest})" for same in _by_size(tails))
     ways = [
-        f"(?<={in_place}.)(?<={ends}.)|{few}",
-        rf"(?<=[0-9{_BETWEEN}].)(?:(?<={in_place}..)(?<={ends}..)|{few_behind}|{near}(?:{'|'.join(behind)}))",
-        rf"(?<=[ertdD].)(?:(?<=[?&]t.|5[Dd].)|{code})",
+        f"(?<={third}{second}{last}{rest})(?:{words})",
+        f"(?<=[pP][wW]{rest})",  # `dbpw`
+        f"(?<=[?&#]t{rest})",
+        f"(?<=[a-z0-9_][vVbB]{rest})",  # `token_v2`, `tokenB64`
     ]
-    names = f"(?:{'|'.join(ways)})"
-    # A list may have very many strings, as `'a0', 'a1'`.
-    in_list = rf"(?:..[{last}\\]|.[{last}_vV56][0-9]|[_vV][0-9][0-9])[\"'`]"
-    bare = rf"[{last}{last_but_one}0-9_vV\[?&{_BETWEEN}\\][{last}0-9{_BETWEEN}]"
-    before = {"=:>": bare, ",": in_list, "'": f"[{last}0-9][ (]"}
     if extra:
-        final = f"(?i:[{re.escape(''.join(sorted({word[-1:] for word in extra})))}])"
-        names = rf"(?:{names}|(?<!')(?:(?<={final}.)|(?<={final}[\"'`\] ].)))"
-        before = {"=:>,": "", "'": before["'"]}
-    return before, names
+        ways.append(f"(?<=(?i:{_one_of(word[-1:] for word in extra)}){rest})")
+    return "|".join(ways)
 
 
 @lru_cache(maxsize=1)
-def other_signs() -> re.Pattern[str]:
-    """Make the pattern of the other characters: of providers' beginnings, URLs and options."""
+def other_signs() -> Finder:
+    """Make the pattern of the other characters: of providers' beginnings, schemes and URLs."""
     around: dict[str, list[str]] = {
-        "-": [r"(?<![\w.-].)(?=-?[A-Za-z])", r"(?=us\d)"],
+        "-": [r"(?=us\d)"],
         ":": [
             r"(?<=[\d*][\d:][\d*].)(?:(?<=\d{8}.)|(?<=:\d{4}.)|(?<=\*:\*.))",
             "(?<=:thin.)",
             r"/(?=/[^/?#\s'\"]*@)",
         ],
-        "%": ["(?=3[AaDd])"],
-        ">": ["(?<==.)"],
+        "%": ["(?=3[Aa]%2[Ff]%2[Ff])"],
         "~": [r"(?<=\dQ.)"],
         "b": ["(?=earer|asic)"],
         "B": ["(?=earer|asic|EARER|ASIC)"],
         ".": [r"(?=[\w-]{6}\.[\w-]{27})", "(?=[a-f0-9]{64})"],
     }
-    names: dict[str, dict[int, set[str]]] = {}
+    names: dict[str, set[str]] = {}
     for beginning, _ in PROVIDERS:
-        name = beginning[:-1][-_MOST:]
-        names.setdefault(beginning[-1], {}).setdefault(len(name), set()).add(name)
-    for sign, by_size in names.items():
-        for size, same_size in by_size.items():
-            way = f"(?<={_any_of(same_size)}.){_begins(size, sign)}"
+        names.setdefault(beginning[-1], set()).add(beginning[:-1][-_MOST:])
+    for sign, ends in names.items():
+        for same in map(list, _by_size(ends)):
+            way = f"(?<={_any_of(same)}.){_begins(len(same[0]), sign)}"
             around.setdefault(sign, []).append(way)
     return re.compile(
         "|".join(f"{re.escape(sign)}(?:{'|'.join(ways)})" for sign, ways in around.items())
-    )
+    ).finditer
 
 
 def _begins(size: int, sign: str) -> str:
@@ -128,7 +129,11 @@ def _begins(size: int, sign: str) -> str:
     return rf"(?as:(?<!\w{name})|(?<=\\[nrt]{name})|(?<=%..{name}))"
 
 
-def _any_of(words: Collection[str]) -> str:
+def _by_size(words: Iterable[str]) -> Iterator[Iterable[str]]:
+    return (same for _, same in groupby(sorted(words, key=len), len))
+
+
+def _any_of(words: Iterable[str]) -> str:
     """Make a pattern of words of the same length."""
     ways: dict[str, list[str]] = {}
     for word in sorted(words):

@@ -7,11 +7,9 @@ as it was given, and report the place of a secret; all places are replaced at th
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections import deque
-from heapq import merge
-from itertools import accumulate, chain, islice
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact.bounds import OVERLAP, PLACES
@@ -24,18 +22,18 @@ from pantheon_obs.sinks.redact.spans import CUT, REDACTED, united
 from pantheon_obs.sinks.redact.spelling import with_usual_signs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterator
 
     from pantheon_obs.sinks.redact.bounds import Walk
     from pantheon_obs.sinks.redact.keys import Keys, RuleOf
+    from pantheon_obs.sinks.redact.signs import Finder
     from pantheon_obs.sinks.redact.spans import Span
 
+_SHORT = 256
 _LONG = 8192
 _PIECE = 2048
 # Encoded bytes have none of these, and no secret is recognised without one of them around it.
 _BREAKS = " \n\"'=:,;&.~<\\\t\r"
-
-_start = re.Match.start
 
 
 def find_spans(
@@ -54,27 +52,24 @@ def find_spans(
     text = shown = with_usual_signs(text)
     spans: list[Span] = []
     most, size = PLACES, len(text)
-    named: Iterable[re.Match[str]]
-    others: Iterable[re.Match[str]]
-    if size <= PLACES:
-        named, others = name_signs(keys.extra).finditer(text), other_signs().finditer(text)
+    if size <= _SHORT:
+        named = [found.start() for found in name_signs(keys.extra)(text)]
+        others = [found.start() for found in other_signs()(text)]
     else:
-        most = PLACES if walk is None else walk.places_in_text()
-        apart, marks = name_signs_apart(keys.extra), [other_signs()]
-        named, start, end = _first_places(apart, text, 0, size, most, keep_end=keep_end)
-        others, start, end = _first_places(marks, text, start, end, most, keep_end=keep_end)
+        if size > PLACES and walk is not None:
+            most = walk.places_in_text()
+        signs = [find for sign, find in name_signs_apart(keys.extra) if sign in text]
+        named, start, end = _first_places(signs, text, 0, size, most, keep_end=keep_end)
+        finders = [other_signs()]
+        others, start, end = _first_places(finders, text, start, end, most, keep_end=keep_end)
         spans = [(first, last, CUT) for first, last in ((0, start), (end, size)) if first < last]
         hidden = max(start - OVERLAP, 0)
         shown = " " * hidden + text[hidden : end + OVERLAP]
-    looked = 0
-    for places, secret_at in ((named, named_secret), (others, _other_secret)):
-        reached = 0
-        for found in places:
-            looked += 1
-            at = found.start()
-            if at >= reached and (span := secret_at(text, at, keys.rule)):
-                spans.append(span)
-                reached = span[1]
+    if named:
+        spans += _spans_at(named, named_secret, text, keys.rule)
+    if others:
+        spans += _spans_at(others, _other_secret, text, keys.rule)
+    looked = len(named) + len(others)
     # These are cut at their end.
     for span in spans_of_formats(shown, keys.rule, PLACES if keep_end else most):
         looked += 1
@@ -83,6 +78,20 @@ def find_spans(
     if looked and walk is not None:
         walk.look(looked)
     return united(spans) if len(spans) > 1 else spans
+
+
+def _spans_at(
+    places: list[int],
+    secret_at: Callable[[str, int, RuleOf], Span | None],
+    text: str,
+    rule_of: RuleOf,
+) -> Iterator[Span]:
+    """Find the secrets at these places of a text, but for those inside of another one."""
+    reached = 0
+    for at in places:
+        if at >= reached and (span := secret_at(text, at, rule_of)):
+            yield span
+            reached = span[1]
 
 
 def _spans_of_pieces(
@@ -123,27 +132,28 @@ def _without_middles(text: str) -> list[tuple[int, int]]:
 
 
 def _first_places(  # noqa: PLR0913 - a part of a text, and how much of it
-    patterns: list[re.Pattern[str]], text: str, start: int, end: int, most: int, *, keep_end: bool
-) -> tuple[list[re.Match[str]], int, int]:
+    patterns: list[Finder], text: str, start: int, end: int, most: int, *, keep_end: bool
+) -> tuple[list[int], int, int]:
     """Return the first places to look at in a part, and from where to where it may be shown.
 
     With `keep_end` they are the last places.
     """
-    found = [each.finditer(text, start, end) for each in patterns]
+    places: list[int] = []
+    for find in patterns:
+        found = find(text, start, end)
+        some = deque(found, most + 1) if keep_end else islice(found, most + 1)
+        places += [each.start() for each in some]
+    places.sort()
+    if len(places) <= most:
+        return places, start, end
     if keep_end:
-        last = sorted(chain(*(deque(each, most) for each in found)), key=_start)[-most:]
         # The first half is looked at because a secret may reach into the part that is shown.
-        return last, start if len(last) < most else _start(last[most // 2]), end
-    waiting = merge(*found, key=_start)
-    first = [*islice(waiting, most)]
-    beyond = next(waiting, None)
-    return first, start, end if beyond is None else _start(beyond)
+        return places[-most:], places[-(most // 2)], end
+    return places[:most], start, places[most]
 
 
-def _other_secret(text: str, at: int, rule_of: RuleOf) -> Span | None:
+def _other_secret(text: str, at: int, _rule_of: RuleOf) -> Span | None:
     """Find the secret of a provider, or one of another shape, whose sign stands here."""
-    if text[at] in "%>-" and (named := named_secret(text, at, rule_of)):
-        return named
     for beginning, pattern in _BY_ENDING.get(text[at - 1 : at + 1], ()):
         start = at + 1 - len(beginning)
         if text.startswith(beginning, max(start, 0)) and _begins(text, start):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.redact.spans import Span
 
 _SHORT = 6
+_HEADERS = frozenset({"authorization", "cookie"})  # the secret ones whose names are one word
 
 value_after = re.compile(
     r"[ \t]*+(?:(?:![!\w]+|&\w+)[ \t]++)?"  # a tag and an anchor of YAML
@@ -47,8 +48,6 @@ _mixed = re.compile(r"(?!oauth2)(?=[A-Za-z]{0,200}\d)(?=\d{0,200}[A-Za-z])[A-Za-
 _number = Pattern(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?%?").fullmatch
 _more_words = Pattern(r"[ \t]+[A-Za-z]").match
 _closes_pair = Pattern(r" ?[)\]]").match
-_opens_pair = Pattern(r"[\"'`]\\*[bBuU]?[ ]?[(\[]").match
-_is_header = Pattern(r"(?i:[a-z]+(?:-[a-z]+)+|cookie|authorization)").fullmatch
 # The value of a header, in a list of names and values: random, or cookies.
 _of_header = Pattern(rf"(?:[A-Za-z]{{1,20}} )?{RANDOM}|[\w.-]{{1,64}}=[^\s\"'=]").match
 _annotated = Pattern(r"[ \t]*=[ \t]*(\\*[\"'`])").match
@@ -124,12 +123,13 @@ def _is_pair(place: Place, end: int) -> bool:
 
 def opens_pair(text: str, first: int) -> bool:
     """Whether a name is the first of a list or tuple."""
-    return _opens_pair(text[max(first - 8, 0) : first][::-1]) is not None
+    return text[max(first - 8, 0) : first].rstrip("\"'`\\bBuU ").endswith(("(", "["))
 
 
 def is_header(name: str) -> bool:
     """Whether a name is one of HTTP's; names of columns have no dashes."""
-    return _is_header(name) is not None
+    letters = name.replace("-", "")
+    return letters.isalpha() and (letters != name or name.lower() in _HEADERS)
 
 
 def _container(place: Place, start: int) -> Span | None:

@@ -5,12 +5,14 @@ The frameworks are LangChain, LlamaIndex, pydantic-ai and lm15.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, amount, count, read_counts
 from pantheon_obs.llm.usage.billed_items import CACHE_LIVES, add_other_counts, add_served, add_tools
 from pantheon_obs.llm.usage.fields import Memo, any_of, either, field, field_at, has, stored
 
+_UPSTREAM_PARTS = ("prompt", "completions", "input", "output")  # the last two in the Responses API
 _OPENTELEMETRY = (
     "gen_ai.usage.input_tokens",
     "gen_ai.usage.output_tokens",
@@ -67,10 +69,20 @@ def cost(usage: Any, reported: Reported) -> bool:
     figure = amount(field(given, "total_cost")) if amount(given) is None else amount(given)
     own_key = field(usage, "is_byok")
     if figure is not None and (own_key or (own_key is None and not figure)):
-        upstream = amount(field_at(usage, "cost_details", "upstream_inference_cost"))
-        figure = EXACT.add(figure, upstream or 0)
+        figure = EXACT.add(figure, _upstream_cost(field(usage, "cost_details")))
     reported.keep_cost(figure)
     return False
+
+
+def _upstream_cost(details: Any) -> Decimal:
+    """Return what the vendor behind OpenRouter charges; its two parts are there without a total."""
+    whole = amount(field(details, "upstream_inference_cost"))
+    if whole is not None:
+        return whole
+    total = Decimal(0)
+    for part in _UPSTREAM_PARTS:
+        total = EXACT.add(total, amount(field(details, f"upstream_inference_{part}_cost")) or 0)
+    return total
 
 
 _has_hidden_params = Memo(

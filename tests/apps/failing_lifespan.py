@@ -1,4 +1,7 @@
-"""An application whose start-up or shutdown fails: `FAILS` names the phase and the exception."""
+"""An application whose start-up or shutdown fails: `FAILS` names the phase and the exception.
+
+It is not the sample application: that one could fail in one way only, and a test makes many.
+"""
 
 from __future__ import annotations
 

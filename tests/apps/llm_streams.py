@@ -1,4 +1,7 @@
-"""A service that streams from a gateway, for clients that stay and clients that leave."""
+"""The FastAPI application that streams from a gateway, for clients that stay and those that leave.
+
+A module of its own, for its calls of models have more routes than the other tests need.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,16 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
-from starlette.background import BackgroundTask
-from starlette.responses import Response, StreamingResponse
-
-from pantheon_obs import instrument, llm_call
+from pantheon_obs import llm_call
+from tests.apps import common
+from tests.apps.neutral import Incoming, Reply
 from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 DELAY = 0.01
 MANY = 3000  # chunks; nobody stays for so long
-
-app = instrument(FastAPI(), log_format="json")
 
 
 def chunks(count: int) -> Iterator[dict[str, Any]]:
@@ -105,54 +104,49 @@ class Gateway:
 gateway = Gateway()
 
 
-def frame(chunk: Any) -> str:
+def frame(chunk: Any) -> bytes:
     """Format a chunk as a server-sent event."""
-    return f"data: {json.dumps(chunk)}\n\n"
+    return f"data: {json.dumps(chunk)}\n\n".encode()
 
 
-def sync_frames(stream: Iterator[Any]) -> Iterator[str]:
+def sync_frames(stream: Iterator[Any]) -> Iterator[bytes]:
     """The chunks as server-sent events."""
     for chunk in stream:
         yield frame(chunk)
 
 
-async def async_frames(stream: AsyncIterator[Any]) -> AsyncIterator[str]:
+async def async_frames(stream: AsyncIterator[Any]) -> AsyncGenerator[bytes, None]:
     """The chunks as server-sent events."""
     async for chunk in stream:
         yield frame(chunk)
 
 
-def sse(body: Iterator[str] | AsyncIterator[str]) -> StreamingResponse:
-    """Make a response of server-sent events."""
-    return StreamingResponse(body, media_type="text/event-stream")
+def count(incoming: Incoming) -> int:
+    """Return how many chunks the client wants."""
+    return int(incoming.query.get("count", MANY))
 
 
-@app.get("/sync_generator")
-def sync_generator(count: int = MANY) -> StreamingResponse:
+async def sync_generator(incoming: Incoming) -> Reply:
     """Read step by step in threads."""
-    return sse(sync_frames(gateway.sync_generator(count)))
+    return Reply(parts=sync_frames(gateway.sync_generator(count(incoming))))
 
 
-@app.get("/async_generator")
-async def async_generator(count: int = MANY) -> StreamingResponse:
+async def async_generator(incoming: Incoming) -> Reply:
     """Read by the server's task."""
-    return sse(async_frames(gateway.async_generator(count)))
+    return Reply(parts=async_frames(gateway.async_generator(count(incoming))))
 
 
-@app.get("/sync_object")
-def sync_object(count: int = MANY) -> StreamingResponse:
+async def sync_object(incoming: Incoming) -> Reply:
     """Read step by step in threads."""
-    return sse(sync_frames(gateway.sync_object(count)))
+    return Reply(parts=sync_frames(gateway.sync_object(count(incoming))))
 
 
-@app.get("/async_object")
-async def async_object(count: int = MANY) -> StreamingResponse:
+async def async_object(incoming: Incoming) -> Reply:
     """Read by the server's task."""
-    return sse(async_frames(await gateway.async_object(count)))
+    return Reply(parts=async_frames(await gateway.async_object(count(incoming))))
 
 
-@app.get("/concurrent")
-async def concurrent() -> dict[str, int]:
+async def concurrent(_: Incoming) -> Reply:
     """Make calls in tasks, in a group and in threads, all at once."""
     async with asyncio.TaskGroup() as group:
         group.create_task(gateway.generate(1))
@@ -160,11 +154,10 @@ async def concurrent() -> dict[str, int]:
         answers = await asyncio.gather(
             gateway.generate(3), asyncio.to_thread(gateway.generate_in_thread, 4)
         )
-    return {"answers": len(answers)}
+    return Reply({"answers": len(answers)})
 
 
-@app.get("/agent")
-async def agent() -> StreamingResponse:
+async def agent(_: Incoming) -> Reply:
     """Stream from code that asks two models at once, to a reader that asks another one."""
 
     @llm_call(operation="agent")
@@ -172,16 +165,15 @@ async def agent() -> StreamingResponse:
         await asyncio.gather(gateway.generate(1), gateway.generate(2))
         yield "done"
 
-    async def frames() -> AsyncIterator[str]:
+    async def frames() -> AsyncGenerator[bytes, None]:
         async for chunk in think():
             yield frame(chunk)
         await gateway.generate(3)
 
-    return sse(frames())
+    return Reply(parts=frames())
 
 
-@app.get("/open")
-async def still_open() -> Response:
+async def still_open(_: Incoming) -> Reply:
     """Answer while a call, and a call within it, still run; a third one has reported no usage."""
     begun, gate = asyncio.Event(), asyncio.Event()
 
@@ -205,11 +197,27 @@ async def still_open() -> Response:
     unreported()
     task = asyncio.create_task(outer())
     await begun.wait()
-    return Response(background=BackgroundTask(end))
+    return Reply(after=(end,))
 
 
-@app.get("/collect")
-def collect() -> dict[str, str]:
+async def collect(_: Incoming) -> Reply:
     """Run the garbage collector now instead of later."""
     collect_garbage()
-    return {"collected": "all"}
+    return Reply({"collected": "all"})
+
+
+common.SYNC |= {"sync_generator", "sync_object", "collect"}
+common.ROUTES |= {
+    "sync_generator": sync_generator,
+    "async_generator": async_generator,
+    "sync_object": sync_object,
+    "async_object": async_object,
+    "concurrent": concurrent,
+    "agent": agent,
+    "open": still_open,
+    "collect": collect,
+}
+
+from tests.apps.fastapi_app import app  # noqa: E402 - declares the routes
+
+__all__ = ["app"]

@@ -2,7 +2,8 @@
 
 `GET /fault/DOOR/HOW` says which hook misbehaves from now on, and `GET /called` how often it did.
 With `FAULTS_BARE` in the environment nothing of the library runs; the hooks of logging, structlog
-and Sentry are the application's own and misbehave then too.
+and Sentry are the application's own and misbehave then too. So it is not the sample application,
+which is always instrumented.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Applications that take the server's connection over; without the library if the path says so.
 
 gunicorn and Werkzeug's server give the application their socket, and expect an exception at the
-end. Other servers expect a return without `start_response`.
+end. Other servers expect a return without `start_response`. The sample applications have no handler
+that gets the connection, and are always instrumented.
 """
 
 from __future__ import annotations
