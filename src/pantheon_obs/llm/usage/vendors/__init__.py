@@ -1,1 +1,1 @@
-"""The shapes of responses, chunks and usage objects: one module per vendor."""
+"""The shapes of responses, chunks and usage objects: a module per vendor, one for any vendor."""
