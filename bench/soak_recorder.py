@@ -16,7 +16,7 @@ from pantheon_obs import configure_logging, get_logger
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, current_trace, end
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.sinks.logs.held import MEMORY
+from pantheon_obs.sinks.logs.buffer import MEMORY
 
 GROWTH = 4 * 1024 * 1024  # bytes of resident memory beside what the recorder may use
 _log = get_logger("bench.soak")

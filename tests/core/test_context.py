@@ -198,14 +198,14 @@ def test_a_trace_adds_up_its_calls() -> None:
     current = Trace("job")
     assert current.llm is None
 
-    current.count(call(outcome="error"))
+    current.add_call(call(outcome="error"))
     first = current.llm
     assert isinstance(first, LlmTotals)
     assert (1, 1, 10.0, None, None, None, 1) == totals(first)
 
-    current.count(call(usage_status="reported", input_tokens=3, output_tokens=4, cost_usd=0.5))
-    current.count(call(usage_status="partial", input_tokens=1, cost_usd=0.25))
-    current.count(call(usage_status="error"))
+    current.add_call(call(usage_status="reported", input_tokens=3, output_tokens=4, cost_usd=0.5))
+    current.add_call(call(usage_status="partial", input_tokens=1, cost_usd=0.25))
+    current.add_call(call(usage_status="error"))
     assert first is current.llm
     assert (4, 1, 40.0, 4, 4, 0.75, 2) == totals(first)
 

@@ -213,7 +213,7 @@ class EndsAnother:
     @property
     def latency_ms(self) -> float:
         """End the other call while the totals change."""
-        self._trace.count(self._other)
+        self._trace.add_call(self._other)
         return 1.0
 
 
@@ -230,7 +230,7 @@ def test_a_call_that_ends_while_another_is_counted_is_counted_too() -> None:
         unpriced=0,
     )
     ending: Any = EndsAnother(trace, other)
-    counting = Thread(target=trace.count, args=(ending,), daemon=True)
+    counting = Thread(target=trace.add_call, args=(ending,), daemon=True)
     counting.start()
     counting.join(10)
 

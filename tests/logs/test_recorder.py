@@ -32,8 +32,8 @@ from pantheon_obs.core.context import begin, current_trace, end, leave_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import reported
 from pantheon_obs.core.task import TaskRun
-from pantheon_obs.sinks.logs import held
-from pantheon_obs.sinks.logs.held import LINES, MEMORY, TEXT, text_size
+from pantheon_obs.sinks.logs import buffer
+from pantheon_obs.sinks.logs.buffer import LINES, MEMORY, TEXT, text_size
 from pantheon_obs.sinks.logs.recorder import _is_chosen
 from tests.support.garbage import collect_garbage
 
@@ -596,7 +596,7 @@ def test_the_memory_is_flat_under_many_open_streams(
 ) -> None:
     """The process has one limit, whatever the lines carry; the oldest of all go first."""
     most = MEMORY // 10  # `make soak` tries the whole
-    monkeypatch.setattr(held, "MEMORY", most)
+    monkeypatch.setattr(buffer, "MEMORY", most)
     configure_logging(log_format="json", debug_on_error=True)
     streams = [Exchange(f"stream-{number}") for number in range(100)]
     for stream in streams:
@@ -623,14 +623,14 @@ def test_the_memory_is_flat_under_many_open_streams(
     assert full <= most
     # A deque takes and frees its memory in blocks of 64 items.
     assert later < full + len(streams) * 600
-    assert any(stream.recording.lost for stream in streams)
+    assert any(stream.recording.dropped for stream in streams)
     for stream in streams:
         stream.recording.over = True
         stream.recording.take()
         end(stream, suspended=True)
     current_trace.set(None)
     assert [] == logged()
-    assert 0 == held.memory.used
+    assert 0 == buffer.memory.used
 
 
 def test_a_line_that_comes_while_another_thread_decides_is_not_left_behind() -> None:
@@ -640,9 +640,9 @@ def test_a_line_that_comes_while_another_thread_decides_is_not_left_behind() -> 
     pipeline.started(exchange)
     exchange.recording.over = True
 
-    exchange.recording.hold(logging.LogRecord("", 10, "", 1, "late", (), None), 4)
+    exchange.recording.buffer(logging.LogRecord("", 10, "", 1, "late", (), None), 4)
 
-    assert (0, 0) == (len(exchange.recording.lines), held.memory.used)
+    assert (0, 0) == (len(exchange.recording.lines), buffer.memory.used)
 
 
 def test_a_line_that_others_have_taken_out_is_not_taken_twice() -> None:
@@ -652,15 +652,15 @@ def test_a_line_that_others_have_taken_out_is_not_taken_twice() -> None:
     pipeline.started(exchange)
     recording = exchange.recording
     for _ in range(2):
-        recording.hold(logging.LogRecord("", 10, "", 1, "text", (), None), 4)
+        recording.buffer(logging.LogRecord("", 10, "", 1, "text", (), None), 4)
     first, second = recording.lines
-    held.lose(first)
-    held.lose(first)
-    assert 1 == recording.lost
+    buffer.drop(first)
+    buffer.drop(first)
+    assert 1 == recording.dropped
     assert [second] == recording.take()
     recording.lines.append(second)
     assert [] == recording.take()
-    assert [] == held.take_all()
+    assert [] == buffer.take_all()
 
 
 def test_the_tasks_of_a_request_that_has_ended_follow_its_decision(logged: Logged) -> None:

@@ -10,7 +10,7 @@ from pantheon_obs.cli.reading.schema import number
 from pantheon_obs.cli.stories.items import name_of
 from pantheon_obs.cli.terminal import paint, printable
 from pantheon_obs.cli.wording import (
-    count,
+    counted,
     dollars,
     milliseconds,
     other_fields,
@@ -59,7 +59,7 @@ def _head(story: Story, *, local: bool) -> Iterator[str]:
         ", ".join(map(printable, document["services"])),
     ]
     if document["llm_calls"]:
-        parts.append(count(document["llm_calls"], "LLM call"))
+        parts.append(counted(document["llm_calls"], "LLM call"))
         parts.append(tokens(document["input_tokens"], document["output_tokens"]))
     if document["cost_usd"] is not None:
         parts.append(dollars(document["cost_usd"]))
@@ -147,7 +147,7 @@ def _details(item: Item, *, guessed: bool) -> str:
 
 
 def _details_of_time(time: dict[str, Any], fields: dict[str, Any]) -> str:
-    details = "" if time["calls"] is None else count(time["calls"], "call")
+    details = "" if time["calls"] is None else counted(time["calls"], "call")
     if time["name"] == "db" and "db_repeats" in fields:
         repeated = shown(fields.get("db_repeated", "one statement"))
         details += f", {shown(fields['db_repeats'])} times {repeated}"

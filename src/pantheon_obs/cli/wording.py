@@ -48,7 +48,7 @@ def tokens(read: float | None, written: float | None) -> str:
     return " → ".join(known) + " tokens"
 
 
-def count(number_of: int, what: str) -> str:
+def counted(number_of: int, what: str) -> str:
     """Write a number of things, whose plural has an s."""
     return f"{number_of:,} {what}{'' if number_of == 1 else 's'}"
 
@@ -71,7 +71,7 @@ def usage(kind: str, fields: dict[str, Any]) -> Iterator[str]:
         if model is not None:
             yield shown(model)
     elif (calls := number(fields, "llm_calls")) is not None:
-        yield count(int(calls), "LLM call")
+        yield counted(int(calls), "LLM call")
     yield tokens(number(fields, f"{prefix}input_tokens"), number(fields, f"{prefix}output_tokens"))
     cost = number(fields, f"{prefix}cost_usd")
     if cost is not None:
@@ -92,10 +92,10 @@ def other_fields(fields: dict[str, Any]) -> Iterator[str]:
 
 def shown(value: object) -> str:
     """Write a value as a person reads it: a long one is cut, and nothing moves the cursor."""
-    return printable(cut(text_of(value)))
+    return printable(cut_text(text_of(value)))
 
 
-def cut(text: str) -> str:
+def cut_text(text: str) -> str:
     """Cut a long text, and say how much is left out."""
     more = len(text) - _LONGEST
     return text if more <= 0 else f"{text[:_LONGEST]}… ({more:,} more characters)"

@@ -112,7 +112,7 @@ class Trace:
         outer = getattr(getattr(self, "token", None), "old_value", None)
         return outer if isinstance(outer, Trace) else None
 
-    def count(self, call: LlmCallFinished) -> None:
+    def add_call(self, call: LlmCallFinished) -> None:
         """Add a finished LLM call to the totals."""
         # Calls may end in several threads at once: `setdefault` keeps the first thread's totals.
         totals: LlmTotals = self.llm or self.__dict__.setdefault("llm", LlmTotals())

@@ -156,7 +156,7 @@ class LlmCall(Progress):
             if self.trace is not None:
                 self.trace.open_calls.discard(self)
                 if not (event.nested or self.is_part):
-                    self.trace.count(event)
+                    self.trace.add_call(event)
                     add_llm_call(self.trace, self.started, self.latency)
             if not self.is_part:
                 pipeline.emit(event)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from pantheon_obs.cli.terminal import CommandError, encoded, text_of
-from pantheon_obs.cli.wording import cut
+from pantheon_obs.cli.wording import cut_text
 from pantheon_obs.core.errors import require
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def shortened(value: Any, depth: int = 0) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, dict | list) and depth > _DEEPEST:
         value = text_of(value)
     if isinstance(value, str):
-        return cut(value)
+        return cut_text(value)
     if isinstance(value, dict):
         return {shortened(key): shortened(part, depth + 1) for key, part in value.items()}
     if isinstance(value, list):

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.structured import handle, in_flight
 from pantheon_obs.products import LIBRARIES, PRODUCTS
-from pantheon_obs.sinks.logs.held import recording_here
+from pantheon_obs.sinks.logs.buffer import recording_here
 from pantheon_obs.sinks.logs.passed_on import is_passed_on
 
 if TYPE_CHECKING:
     from types import FrameType
 
+    from pantheon_obs.sinks.logs.buffer import Recording
     from pantheon_obs.sinks.logs.handler import ObsHandler
-    from pantheon_obs.sinks.logs.held import Recording
 
 _Logger = logging.Logger
 _native = _Logger.isEnabledFor
@@ -128,6 +128,6 @@ def _send(logger: logging.Logger, record: logging.LogRecord, recording: Recordin
             record = passed if isinstance(passed, logging.LogRecord) else record
     is_event = id(record) in in_flight or is_passed_on(record)
     if not recording.kept and type(record.msg) is str and not is_event:
-        handler.emitter.hold_record(recording, record)
+        handler.emitter.buffer_record(recording, record)
     else:
         handler.emit(record)

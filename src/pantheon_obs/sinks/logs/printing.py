@@ -102,20 +102,21 @@ def prints(handler: Any) -> bool:  # noqa: ANN401 - a handler, or another object
     stream: Any = getattr(handler, "stream", None)
     if stream is None:  # rich's handler has a console
         stream = getattr(getattr(handler, "console", None), "file", None)
-    if stream is None:
-        return False
-    if stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        return True
-    # A copy of it, as `os.dup` makes; a file that happens to be the same stays the application's.
-    is_file = hasattr(handler, "baseFilename")
-    return any(_is_open_on(stream, number, is_file) for number in _STANDARD_DESCRIPTORS)
+    # A file that happens to be the same stays the application's.
+    return stream is not None and is_standard(stream, or_copy=not hasattr(handler, "baseFilename"))
 
 
-def _is_open_on(stream: Any, number: int, is_file: bool) -> bool:  # noqa: ANN401, FBT001 - any object
+def is_standard(stream: Any, *, or_copy: bool = False) -> bool:  # noqa: ANN401 - any object
+    """Whether a stream writes to standard output or standard error, or to a copy by `os.dup`."""
+    for standard in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is standard or stream is getattr(standard, "buffer", standard):
+            return True
+    return any(_is_open_on(stream, number, or_copy) for number in _STANDARD_DESCRIPTORS)
+
+
+def _is_open_on(stream: Any, number: int, or_copy: bool) -> bool:  # noqa: ANN401, FBT001 - any object
     try:
         descriptor = stream.fileno()
-        return bool(
-            descriptor == number or (not is_file and os.path.sameopenfile(descriptor, number))
-        )
+        return bool(descriptor == number or (or_copy and os.path.sameopenfile(descriptor, number)))
     except (AttributeError, OSError, TypeError, ValueError):
         return False

@@ -18,16 +18,16 @@ from pantheon_obs.core.events import TaskFinished, WebsocketFinished
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.parsing import level_number
 from pantheon_obs.sinks.logs import odd
-from pantheon_obs.sinks.logs.emitter import Emitter
-from pantheon_obs.sinks.logs.entry import Entry, FactEntry, entry_from
-from pantheon_obs.sinks.logs.handler import LogSink
-from pantheon_obs.sinks.logs.held import (
+from pantheon_obs.sinks.logs.buffer import (
     Recording,
     recording_here,
     recording_of,
     take_all,
     text_size,
 )
+from pantheon_obs.sinks.logs.emitter import Emitter
+from pantheon_obs.sinks.logs.entry import Entry, FactEntry, entry_from
+from pantheon_obs.sinks.logs.handler import LogSink
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.events import Ended, Event
     from pantheon_obs.core.settings import Settings
+    from pantheon_obs.sinks.logs.buffer import BufferedLine
     from pantheon_obs.sinks.logs.emitter import Writer
     from pantheon_obs.sinks.logs.handler import ObsHandler
-    from pantheon_obs.sinks.logs.held import Held
 
 _RECORDED: Final = {"recorded": True}
 _ATTRIBUTES = len(vars(LogRecord("", 0, "", 0, "", (), None)))  # attributes of a record
@@ -80,19 +80,19 @@ class Recorder(Emitter):
                 if recording.rated:
                     entry = _marked(entry, {"keep_rate": self._rate})
             elif not recording.kept:
-                self._hold_entry(recording, entry)
+                self._buffer_entry(recording, entry)
                 return
         super().emit(entry)
 
-    def _hold_entry(self, recording: Recording, entry: Entry) -> None:
+    def _buffer_entry(self, recording: Recording, entry: Entry) -> None:
         if entry.created is None:
             entry.created = time.time()
         text = len(entry.event)
         for value in entry.fields.values():
             text += text_size(value)
-        recording.hold(entry, text)
+        recording.buffer(entry, text)
 
-    def hold_record(self, recording: Recording, record: LogRecord) -> None:
+    def buffer_record(self, recording: Recording, record: LogRecord) -> None:
         """Keep a record aside as it is: its message is built only if it is written."""
         text, args = len(record.msg), record.args
         for value in args if type(args) is tuple else (args,):
@@ -101,7 +101,7 @@ class Recorder(Emitter):
         if len(attributes) > _ATTRIBUTES:
             for value in islice(attributes.values(), _ATTRIBUTES, None):
                 text += text_size(value)
-        recording.hold(record, text)
+        recording.buffer(record, text)
 
     def started(self, trace: Trace) -> None:
         """Begin to keep lines of a request or task aside."""
@@ -128,9 +128,9 @@ class Recorder(Emitter):
         recording.over = True
         lines = recording.take()
         if recording.rated:
-            self._write_held(lines, {"recorded": True, "keep_rate": self._rate})
-        if recording.lost and (recording.kept or recording.rated):
-            extra["lines_not_recorded"] = recording.lost
+            self._write_buffered(lines, {"recorded": True, "keep_rate": self._rate})
+        if recording.dropped and (recording.kept or recording.rated):
+            extra["lines_not_recorded"] = recording.dropped
         if extra:
             event.extra = {**(event.extra or {}), **extra}
 
@@ -149,24 +149,24 @@ class Recorder(Emitter):
 
     def flush(self) -> None:
         """Write all that is kept aside in this process."""
-        self._write_held(take_all(), _RECORDED, all_levels=True)
+        self._write_buffered(take_all(), _RECORDED, all_levels=True)
 
     def _write_all(self, recording: Recording) -> None:
-        self._write_held(recording.take(), _RECORDED, all_levels=True)
+        self._write_buffered(recording.take(), _RECORDED, all_levels=True)
 
-    def _write_held(
-        self, lines: list[Held], marks: Mapping[str, Any], *, all_levels: bool = False
+    def _write_buffered(
+        self, lines: list[BufferedLine], marks: Mapping[str, Any], *, all_levels: bool = False
     ) -> None:
-        for held in lines:
+        for buffered in lines:
             try:
-                entry = held.line
+                entry = buffered.line
                 if not isinstance(entry, Entry):
                     error = odd.error_in(entry.exc_info) if entry.exc_info else None
                     entry = entry_from(entry, error)
                 if all_levels or entry.level >= self.level:
-                    entry.trace_id = entry.trace_id or held.recording.trace_id
+                    entry.trace_id = entry.trace_id or buffered.recording.trace_id
                     if entry.bound is None:
-                        entry.bound = held.bound
+                        entry.bound = buffered.bound
                     # Not in this context, which may have fields of its own.
                     Context().run(super().emit, _marked(entry, marks))
             except Exception as failure:  # noqa: BLE001 - the other lines are still to be written

@@ -13,6 +13,7 @@ import structlog
 from pantheon_obs.sinks.logs import bound_logger
 from pantheon_obs.sinks.logs.noticing import handlers_of
 from pantheon_obs.sinks.logs.passed_on import pass_on
+from pantheon_obs.sinks.logs.printing import is_standard
 from pantheon_obs.sinks.logs.records import caller
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 # Keys that structlog's processors add, and that our lines have in any case.
 _ADDED = ("timestamp", "level", "logger", "exception")
-_STANDARD_DESCRIPTORS = (1, 2)
 
 _output: Any = sys.modules[structlog.PrintLogger.__module__]
 
@@ -178,12 +178,4 @@ def is_console(logger: object) -> bool:
     if file is None or not type(logger).__module__.startswith("structlog."):
         return False
     # A PrintLogger has the stream of structlog's import, and prints to the current stream.
-    if file is _output.stdout or file is sys.stdout or file is sys.stderr:
-        return True
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__, _output.stderr):
-        if file is stream or file is getattr(stream, "buffer", logger):
-            return True
-    try:
-        return file.fileno() in _STANDARD_DESCRIPTORS
-    except (AttributeError, OSError, ValueError):
-        return False
+    return file is _output.stdout or file is _output.stderr or is_standard(file)

@@ -19,7 +19,7 @@ _REGISTERED = range(1000, 1016)  # close codes, RFC 6455, section 7.4.1
 _LIBRARIES, _APPLICATIONS = range(3000, 4000), range(4000, 5000)
 
 
-def cut(value: str | None) -> str:
+def bounded(value: str | None) -> str:
     """Cut a value, and make it valid UTF-8: an invalid one would make every later scrape fail."""
     if not value:
         return ""
@@ -62,7 +62,7 @@ class Capped:
         if known is not None:
             return known
         if len(self._known) < _MOST:
-            return self._known.setdefault(value, cut(value))
+            return self._known.setdefault(value, bounded(value))
         if not self._is_full:
             self._is_full = True
             logging.getLogger("pantheon_obs.metrics").warning(

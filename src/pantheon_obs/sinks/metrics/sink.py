@@ -162,38 +162,38 @@ class MetricsSink:
         trace_id = event.trace_id if is_written and not event.unwritten else ""
         child.observe(event.latency_ms / 1000, trace_id)
         if event.ttfb_ms is not None:
-            child = self._first_byte(labels.method(event.method), labels.cut(event.route))
+            child = self._first_byte(labels.method(event.method), labels.bounded(event.route))
             child.observe(event.ttfb_ms / 1000, trace_id)
 
     def _duration_of(self, event: RequestFinished) -> Any:  # noqa: ANN401 - of prometheus_client
-        error_type = "" if event.error is None else labels.cut(type(event.error).__name__)
+        error_type = "" if event.error is None else labels.bounded(type(event.error).__name__)
         code = "" if event.status_code is None else str(event.status_code)
         if not code and event.outcome in FAILED:
             code = _SERVER_ERROR
-        route = labels.cut(event.route)
+        route = labels.bounded(event.route)
         return self._request_seconds(labels.method(event.method), route, code, error_type)
 
     def _websocket(self, event: WebsocketFinished) -> None:
         if not event.quiet:
             code = labels.close_code(event.close_code if event.accepted else None)
-            child = self._websocket_seconds(labels.cut(event.route), code)
+            child = self._websocket_seconds(labels.bounded(event.route), code)
             child.observe(event.latency_ms / 1000)
 
     def _task(self, event: TaskFinished) -> None:
         if event.latency_ms is not None:
-            child = self._task_seconds(labels.cut(event.task), event.state)
+            child = self._task_seconds(labels.bounded(event.task), event.state)
             child.observe(event.latency_ms / 1000)
 
     def _call(self, event: LlmCallFinished) -> None:
         if event.nested:
             return
         call = (
-            labels.cut(event.operation),
-            labels.cut(event.provider),
+            labels.bounded(event.operation),
+            labels.bounded(event.provider),
             self._model(event.model_alias),
         )
         self._calls(*call, event.outcome).inc()
-        child = self._call_seconds(*call, labels.cut(event.error_type))
+        child = self._call_seconds(*call, labels.bounded(event.error_type))
         is_written = self._call_log(INFO) or self._call_log(event.level)
         trace_id = event.trace_id if is_written else ""
         child.observe(event.latency_ms / 1000, trace_id)
@@ -205,7 +205,7 @@ class MetricsSink:
                 counter(*call).inc(amount)
 
     def _statement(self, operation: Operation) -> None:
-        self._database_seconds(labels.cut(operation.system)).observe(operation.seconds)
+        self._database_seconds(labels.bounded(operation.system)).observe(operation.seconds)
 
     def _outgoing(self, operation: Operation) -> None:
         status = operation.status_code
@@ -217,12 +217,12 @@ class MetricsSink:
         child.observe(operation.seconds)
 
     def _check(self, run: CheckEnded) -> None:
-        self._check_passes(labels.cut(run.check)).set(run.passed)
-        self._check_seconds(labels.cut(run.check)).observe(run.seconds)
+        self._check_passes(labels.bounded(run.check)).set(run.passed)
+        self._check_seconds(labels.bounded(run.check)).observe(run.seconds)
 
     def _lines(self, dropped: LinesDropped) -> None:
         for level, lines in dropped.levels.items():
             self._dropped(level).inc(lines)
 
     def _failure(self, failure: TelemetryFailed) -> None:
-        self._failures(labels.cut(failure.site)).inc()
+        self._failures(labels.bounded(failure.site)).inc()

@@ -1,4 +1,4 @@
-"""Keep log lines aside, within limits for each request and for the process.
+"""Buffer log lines, within limits for each request and for the process.
 
 The oldest line goes first. No lock is taken, because a finalizer or a signal handler may log in
 the middle of anything: each step that must be whole is one operation of C.
@@ -38,7 +38,7 @@ _MANY = 32  # items of a container that are looked at
 _DEEP = 4
 _LARGE = 1 << 32
 
-_all: OrderedDict[Held, None] = OrderedDict()  # the lines of the process, the oldest first
+_all: OrderedDict[BufferedLine, None] = OrderedDict()  # the lines of the process, the oldest first
 
 
 class _Memory:
@@ -54,7 +54,7 @@ memory = _Memory()  # no class attributes: each change of one empties the interp
 memory.used, memory.process = 0, object()
 
 
-class Held:
+class BufferedLine:
     """One line that is kept aside: an entry, or a record that becomes one if it is written."""
 
     __slots__ = ("bound", "line", "recording", "text")
@@ -72,11 +72,11 @@ class Recording:
         kept: Whether all lines are written.
         rated: Whether they are because of the rate.
         over: Whether that was decided for good, at the end of the request or task.
-        lost: How many lines had no room.
+        dropped: How many lines had no room.
     """
 
     __slots__ = (
-        *("_release", "bound", "kept", "lines", "lost"),
+        *("_release", "bound", "kept", "lines", "dropped"),
         *("over", "process", "rated", "text", "trace_id"),
     )
 
@@ -84,9 +84,9 @@ class Recording:
         """Begin with a trace; `release` writes the lines that are kept aside."""
         self.trace_id = trace.trace_id
         self.bound = trace.bound
-        self.lines: deque[Held] = deque()
+        self.lines: deque[BufferedLine] = deque()
         self.text = 0
-        self.lost = 0
+        self.dropped = 0
         self.kept = self.rated = self.over = False
         self._release = release
         self.process = memory.process
@@ -97,41 +97,41 @@ class Recording:
             self.kept = True
             self._release(self)
 
-    def hold(self, line: Entry | LogRecord, text: int) -> None:
+    def buffer(self, line: Entry | LogRecord, text: int) -> None:
         """Keep a line aside, with the fields bound now; drop the oldest where there is no room."""
         if text > TEXT:
-            self.lost += 1
+            self.dropped += 1
             return
-        held = Held()  # without an __init__, which would cost 0.1 µs
-        held.recording = self
-        held.line = line
-        held.bound = {**self.bound}
+        buffered = BufferedLine()  # without an __init__, which would cost 0.1 µs
+        buffered.recording = self
+        buffered.line = line
+        buffered.bound = {**self.bound}
         if structlog_fields.variables:
             for name, value in structlog_fields.bound_fields().items():
-                held.bound.setdefault(name, value)
-        held.text = text
+                buffered.bound.setdefault(name, value)
+        buffered.text = text
         lines = self.lines
-        lines.append(held)
-        _all[held] = None
+        lines.append(buffered)
+        _all[buffered] = None
         self.text += text
         memory.used += text + _BESIDE
         while (len(lines) > LINES or self.text > TEXT) and lines:
-            lose(lines[0])
+            drop(lines[0])
         while memory.used > MEMORY and _all:
-            lose(next(iter(_all)))
+            drop(next(iter(_all)))
         if self.over:  # another thread has decided meanwhile
             self.take()
 
-    def take(self) -> list[Held]:
+    def take(self) -> list[BufferedLine]:
         """Take out all lines, in their order."""
         taken, lines = [], self.lines
         with suppress(IndexError):  # all are taken out, perhaps by another thread
             while True:
-                held = lines.popleft()
-                if _all.pop(held, held) is None:
-                    taken.append(held)
-                    self.text -= held.text
-                    memory.used -= held.text + _BESIDE
+                buffered = lines.popleft()
+                if _all.pop(buffered, buffered) is None:
+                    taken.append(buffered)
+                    self.text -= buffered.text
+                    memory.used -= buffered.text + _BESIDE
         if not _all:
             memory.used = 0  # should threads or finalizers ever have disturbed the sum
         return taken
@@ -154,26 +154,26 @@ def recording_of(trace: Trace) -> Recording | None:
     return recording if recording is not None and recording.process is memory.process else None
 
 
-def take_all() -> list[Held]:
+def take_all() -> list[BufferedLine]:
     """Take out all lines of the process, in their order."""
-    return [held for held in tuple(_all) if _take(held)]
+    return [buffered for buffered in tuple(_all) if _take(buffered)]
 
 
-def _take(held: Held) -> bool:
+def _take(buffered: BufferedLine) -> bool:
     """Take one line out; return whether it was still there, and nobody else has it."""
-    if _all.pop(held, held) is held:
+    if _all.pop(buffered, buffered) is buffered:
         return False
     with suppress(ValueError):  # another thread takes out all of them
-        held.recording.lines.remove(held)
-    held.recording.text -= held.text
-    memory.used -= held.text + _BESIDE
+        buffered.recording.lines.remove(buffered)
+    buffered.recording.text -= buffered.text
+    memory.used -= buffered.text + _BESIDE
     return True
 
 
-def lose(held: Held) -> None:
+def drop(buffered: BufferedLine) -> None:
     """Drop a line for which there is no room."""
-    if _take(held):
-        held.recording.lost += 1
+    if _take(buffered):
+        buffered.recording.dropped += 1
 
 
 def _after_fork() -> None:
