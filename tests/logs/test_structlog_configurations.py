@@ -172,6 +172,21 @@ def test_async_loggers_are_awaited(logged: Logged) -> None:
     assert "ValueError" == lines[1]["error_type"]
 
 
+def test_the_line_of_an_async_method_names_the_module_that_awaits_it(logged: Logged) -> None:
+    """The event is made in a thread, where only structlog knows the caller."""
+    configure_logging(log_format="json")
+
+    async def main() -> None:
+        await structlog.get_logger().awarning("unnamed")
+        await structlog.get_logger("named").awarning("placed", stack_info=True)
+
+    asyncio.run(main())
+
+    unnamed, placed = logged()
+    assert __name__ == unnamed["logger"]
+    assert 'awarning("placed"' in placed["stack"].splitlines()[-1]
+
+
 class ByHand(structlog.BoundLoggerBase):
     """A wrapper class that calls its logger by itself."""
 

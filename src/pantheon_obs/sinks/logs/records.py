@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import trace_on
+from pantheon_obs.core.installed import imported
 from pantheon_obs.core.serving import active
 from pantheon_obs.core.structured import in_flight
 from pantheon_obs.sinks.logs import odd
@@ -125,6 +126,9 @@ def caller(stacklevel: int = 1) -> FrameType:
     `stacklevel` counts as in `logging`: 2 is the caller of that code.
     """
     frame = sys._getframe(1)  # noqa: SLF001 - as logging does
+    structlog: Any = imported("structlog.contextvars")
+    if structlog is not None:  # its async methods log in a thread of their own
+        frame = structlog._ASYNC_CALLING_STACK.get(frame)  # noqa: SLF001 - it has no other way
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith(
         ("pantheon_obs.", "structlog.")
     ):
