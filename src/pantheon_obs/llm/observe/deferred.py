@@ -16,7 +16,7 @@ from pantheon_obs.llm.cost.budgets import admit, catch_up
 from pantheon_obs.llm.nesting import OwnCode
 from pantheon_obs.llm.observe.generators import CallFinalizer
 from pantheon_obs.llm.observe.streams import closing, dropping, observed_method, record_close
-from pantheon_obs.llm.usage.find import attached_usage, error_of, is_future
+from pantheon_obs.llm.usage.find import attached_usage, counts_on, error_of, usage_so_far
 from pantheon_obs.llm.usage.shapes import read_json
 
 if TYPE_CHECKING:
@@ -171,11 +171,10 @@ def _given(
     if answer is subject:
         call.reported.content = True
         return answer
-    usage = attached_usage(answer)
-    if callable(usage) and not is_future(usage) and not _iterates(answer):
+    if counts_on(attached_usage(answer)) and not _iterates(answer):
         # It counts while the application reads by methods of its own, within the `with`.
         call.reported.content = True
-        call.attached = usage
+        call.attached = partial(usage_so_far, answer)
         return answer
     observed.leave(subject)
     return deliver(answer, call)
