@@ -568,13 +568,13 @@ class TestOption:
         guard.forget()
 
 
-class CountsOn:
-    """An answer that counts while it is read, by methods of its own, as pydantic-ai's does."""
+class Growing:
+    """An answer that counts while it is read, by methods of its own."""
 
     def __init__(self) -> None:
         self.read = 0
 
-    def usage(self) -> dict[str, int]:
+    def counts(self) -> dict[str, int]:
         """Return the counts so far."""
         return {"input_tokens": 75 if self.read else 0, "output_tokens": 6 * self.read}
 
@@ -585,22 +585,90 @@ class CountsOn:
             yield word
 
 
-class TestUsageThatGrows:
-    """A method is called when the answer has been read."""
+class CountsOn(Growing):
+    """It returns the counts by a method, as pydantic-ai's version 1 does."""
 
-    def test_within_a_with_it_is_called_at_its_end(self, events: Events) -> None:
+    def usage(self) -> dict[str, int]:
+        """Return the counts so far."""
+        return self.counts()
+
+
+class CountsAsProperty(Growing):
+    """It has the counts as a property."""
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """The counts so far."""
+        return self.counts()
+
+
+class Counts(dict[str, int]):
+    """Return itself for those who take the property for a method."""
+
+    def __call__(self) -> Counts:
+        """Return itself."""
+        return self
+
+
+class CountsBothWays(Growing):
+    """It has a property that may be called, as pydantic-ai's version 2 does."""
+
+    @property
+    def usage(self) -> Counts:
+        """The counts so far."""
+        return Counts(self.counts())
+
+
+class CountsInPlace(Growing):
+    """It has counts that change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.usage = self.counts()
+
+    def words(self) -> Iterator[str]:
+        """Read the answer."""
+        for word in super().words():
+            self.usage.update(self.counts())
+            yield word
+
+
+GROWING = (CountsOn, CountsAsProperty, CountsBothWays, CountsInPlace)
+
+
+class TestUsageThatGrows:
+    """A usage is read when the answer has been read."""
+
+    @pytest.mark.parametrize("kind", GROWING)
+    def test_within_a_with_it_is_read_at_its_end(self, kind: type[Growing], events: Events) -> None:
         """The answer is not a stream, but entering it gives one."""
 
         @llm_call
         @contextmanager
-        def ask() -> Iterator[CountsOn]:
-            yield CountsOn()
+        def ask() -> Iterator[Growing]:
+            yield kind()
 
         with ask() as answer:
             assert [] == events
             list(answer.words())
 
         assert ("ok", "reported", 75, 18) == tokens(events)
+
+    @pytest.mark.parametrize("kind", GROWING)
+    def test_an_answer_that_nobody_has_read_has_none(
+        self, kind: type[Growing], events: Events
+    ) -> None:
+        """Counts that have not begun are no counts."""
+
+        @llm_call
+        @contextmanager
+        def ask() -> Iterator[Growing]:
+            yield kind()
+
+        with ask():
+            pass
+
+        assert ("ok", "missing", None, None) == tokens(events)
 
     def test_a_with_that_is_left_early_has_none(self, events: Events) -> None:
         """The method might read the rest of the answer."""

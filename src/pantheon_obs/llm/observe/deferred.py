@@ -17,7 +17,7 @@ from pantheon_obs.llm.nesting import OwnCode
 from pantheon_obs.llm.observe.generators import CallFinalizer
 from pantheon_obs.llm.observe.streams import closing, dropping, observed_method, record_close
 from pantheon_obs.llm.usage.shapes import read_json
-from pantheon_obs.llm.usage.sources import attached_usage, error_of, is_future
+from pantheon_obs.llm.usage.sources import attached_usage, counts_on, error_of, usage_so_far
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -171,15 +171,17 @@ def _given(
     if answer is subject:
         call.reported.content = True
         return answer
-    usage = attached_usage(answer)
-    iterates = any(hasattr(type(answer), name) for name in ("__next__", "__anext__", "__aiter__"))
-    if callable(usage) and not is_future(usage) and not iterates:
+    if counts_on(attached_usage(answer)) and not _iterates(answer):
         # It counts while the application reads by methods of its own, within the `with`.
         call.reported.content = True
-        call.attached = usage
+        call.attached = partial(usage_so_far, answer)
         return answer
     observed.leave(subject)
     return deliver(answer, call)
+
+
+def _iterates(answer: Any) -> bool:
+    return any(hasattr(type(answer), name) for name in ("__next__", "__anext__", "__aiter__"))
 
 
 def _record_exit(

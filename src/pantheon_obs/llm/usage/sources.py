@@ -62,6 +62,20 @@ def is_pending(source: Any, attached: Any) -> bool:
     return is_future(attached) or callable(attached)
 
 
+def counts_on(usage: Any) -> bool:
+    """Whether a usage counts while the answer is read: a method, or counts that have not begun."""
+    if callable(usage):
+        return not is_future(usage)
+    tokens = tokens_of(None if is_future(usage) else usage)
+    return tokens is not None and _begun(tokens) is None
+
+
+def usage_so_far(source: Any) -> Any:
+    """Return what the usage of an object counts now; a property may have given another one."""
+    usage = attached_usage(source)
+    return usage() if callable(usage) else usage
+
+
 def find_usage(read: UsageReader | None, source: Any, attached: Any, *, complete: bool) -> Found:
     """Look for the usage of a call that has ended.
 
@@ -78,8 +92,8 @@ def find_usage(read: UsageReader | None, source: Any, attached: Any, *, complete
             return Found(tokens)
         if is_future(answer):
             read, attached = None, answer
-    counts_on = callable(attached)
-    if counts_on:
+    is_method = callable(attached)
+    if is_method:
         attached, error = _call(attached) if complete else (None, None)
     if is_future(attached):
         if not attached.done():
@@ -93,7 +107,7 @@ def find_usage(read: UsageReader | None, source: Any, attached: Any, *, complete
         if tokens is not None:
             return Found(tokens)
     tokens = tokens_of(attached)
-    return Found(_begun(tokens) if counts_on else tokens, failed=error is not None, error=error)
+    return Found(_begun(tokens) if is_method else tokens, failed=error is not None, error=error)
 
 
 def _begun(tokens: Reported | None) -> Reported | None:
