@@ -1,8 +1,8 @@
 """Find the secrets inside a text.
 
-Two patterns find the characters at which a secret may be recognised: the mark in `sk-`, the colon
-of `"token": "…"`. For each of them a reader looks at the text around it. The readers see the text
-as it was given, and report the place of a secret; all places are replaced at the end, once.
+Patterns find the signs at which a secret may be recognised: the mark in `sk-`, the colon of
+`"token": "…"`. At each of them a reader looks at the text around it. The readers see the text as it
+was given, and report the place of a secret; all places are replaced at the end, once.
 """
 
 from __future__ import annotations
@@ -180,4 +180,6 @@ _ESCAPES = ("\\n", "\\r", "\\t")
 _BY_ENDING: dict[str, list[tuple[str, str]]] = {}
 for _shape in PROVIDERS:
     _BY_ENDING.setdefault(_shape[0][-2:], []).append(_shape)
-_BY_SIGN = {sign: [pattern for each, pattern in OTHERS if each == sign] for sign, _ in OTHERS}
+_BY_SIGN: dict[str, list[str]] = {}
+for _sign, _, _pattern in OTHERS:
+    _BY_SIGN.setdefault(_sign, []).append(_pattern)
