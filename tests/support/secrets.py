@@ -277,6 +277,8 @@ OTHERS: dict[str, str] = dict.fromkeys(
         *(f"CREATE USER ada IDENTIFIED BY '{SECRET}'", f'identified by "{SECRET}"'),
         f"IDENTIFIED WITH mysql_native_password BY '{SECRET}'",
         f"ALTER USER ada IDENTIFIED BY {SECRET}",
+        f"ALTER USER ada PASSWORD ('{SECRET}')",
+        f"password12 = {SECRET}",
         *(f"ALTER ROLE ada WITH PASSWORD '{SECRET}'", f"SET PASSWORD = PASSWORD('{SECRET}')"),
         *(f"(TYPE s3, SECRET '{SECRET}')", f"SET password = N'{SECRET}'", f"password '{SECRET}'"),
         *(

@@ -67,9 +67,10 @@ def rule_in_text(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | N
     if behind is not None:
         found.append(behind)
     for each in found:
-        rule, last = _named(each["name"], rule_of), _last_word(each["key"])
+        rule = _named(each["name"], rule_of)
+        last = _last_word(each["key"]) if rule else ""
         # `"type": "token"` marks a piece of a model's stream.
-        if rule is not None and (last in NAMES or (last == "type" and rule is any_value)):
+        if last in NAMES or (last == "type" and rule is any_value):
             return rule
     return None
 

@@ -41,6 +41,7 @@ _OPTIONS = (
     ),
     (("http ", "https "), Pattern(rf"-a{_APART}{_USER}")),
 )
+_LETTERS = "pawuU-"  # of these options; `-` begins `--user`
 _named = Pattern(rf"--?([A-Za-z][\w.-]{{0,64}}+){_APART}").match
 _mark = re.compile(r"[\s\"'`|;&<>()]").sub  # none of these ends an item of a list
 _bare = Pattern(r"[^\s\"'`|;&<>()]+").match
@@ -63,6 +64,8 @@ def option_span(text: str, at: int, rule_of: RuleOf) -> Span | None:
     if named and rule:
         place = Place(text, named.start("quote"), "-", named[1], rule, "", at, is_loose=True)
         return value_span(place)
+    if text[at + 1] not in _LETTERS:
+        return None
     # The command stands before its options, in the same line and pipe.
     line = text[max(at - _LINE, 0) : at].rpartition("\n")[2].rpartition("|")[2].rpartition(";")[2]
     for commands, option in _OPTIONS if line else ():

@@ -93,7 +93,7 @@ def _name_at(text: str, at: int, rule_of: RuleOf) -> Place | None:
     elif before == "\\" and name[0] in "nrt":
         name = name[1:]
     name = name.removesuffix(" string")  # Go's `var token string = "…"`
-    if sign in "=>" and not quote:
+    if " " in name and sign in "=>" and not quote:
         of_two = _in_two_words(name)
         begin = of_two.start() if of_two else name.rfind(" ") + 1
         first, name = first + begin, name[begin:]

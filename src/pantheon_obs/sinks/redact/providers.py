@@ -173,20 +173,25 @@ _BEHIND_SCHEME = (
     r"[A-Za-z0-9._~+/=-]{8,})"
 )
 
-# Secrets without a beginning of their own, by the characters that are searched for. The pattern
-# begins with one of these; its first group is the secret.
-OTHERS: tuple[tuple[str, str], ...] = (
-    (":", r"(?<=\d{8}):([A-Za-z0-9_-]{35,})"),  # ds: Telegram
+# Secrets without a beginning of their own: the character that is searched for, the pattern of what
+# stands around it there, and the pattern from that character on. The group is the secret.
+OTHERS: tuple[tuple[str, str, str], ...] = (
+    (":", r"(?<=\d{8}.)", ":([A-Za-z0-9_-]{35,})"),  # ds: Telegram
     # A line of ~/.pgpass: https://www.postgresql.org/docs/current/libpq-pgpass.html
-    (":", r"(?:(?<=:\d{4})|(?<=\*:\*)):[\w*-]{1,63}+:[\w.*@-]{1,63}+:([^\s:'\"]{4,})"),
-    ("%", r"%3[aA]%2[fF]%2[fF][^%\s]{0,64}+%3[aA]([^%\s&]{1,200})(?=%40)"),  # a URL's, encoded
-    (":", _IN_URL),  # ds
-    ("~", r"(?<=[A-Za-z0-9_~.]{3}\dQ)~([A-Za-z0-9_~.-]{31,})"),  # Azure
-    (":", r"(?<=:thin):[\w.-]{1,64}+/([^\s@'\"]{1,200}+)(?=@)"),  # Oracle's URL for JDBC
+    (":", r"(?:(?<=:\d{4}.)|(?<=\*:\*.))", r":[\w*-]{1,63}+:[\w.*@-]{1,63}+:([^\s:'\"]{4,})"),
+    # A URL, percent-encoded
+    ("%", "(?=3[aA]%2[fF]%2[fF])", r"%3.%2.%2.[^%\s]{0,64}+%3[aA]([^%\s&]{1,200})(?=%40)"),
+    (":", r"(?=//[^/?#\s'\"]*@)", _IN_URL),  # ds
+    ("~", r"(?<=\dQ.)", r"(?<=[A-Za-z0-9_~.]{3}\dQ)~([A-Za-z0-9_~.-]{31,})"),  # Azure
+    (":", "(?<=:thin.)", r":[\w.-]{1,64}+/([^\s@'\"]{1,200}+)(?=@)"),  # Oracle's URL for JDBC
     # Discord, ds; Airtable, gl
-    (".", r"(?:(?<=[MNO][\w-]{23})|(?<=[MNO][\w-]{25}))\.([\w-]{6}\.[\w-]{27,})"),
-    (".", r"(?<=pat[A-Za-z0-9]{14})\.([a-f0-9]{64})"),
-    # Behind the secret: Mailchimp, ds
-    ("-", r"(?<=([0-9a-f]{32}))-us\d{1,2}(?!\w)"),
-    *((sign, _BEHIND_SCHEME) for sign in "bB"),
+    (
+        ".",
+        r"(?=[\w-]{6}\.[\w-]{27})",
+        r"(?:(?<=[MNO][\w-]{23})|(?<=[MNO][\w-]{25}))\.([\w-]{6}\.[\w-]{27,})",
+    ),
+    (".", "(?=[a-f0-9]{64})", r"(?<=pat[A-Za-z0-9]{14})\.([a-f0-9]{64})"),
+    ("-", r"(?=us\d)", r"(?<=([0-9a-f]{32}))-us\d{1,2}(?!\w)"),  # Mailchimp, ds
+    ("b", "(?=earer|asic)", _BEHIND_SCHEME),
+    ("B", "(?=earer|asic|EARER|ASIC)", _BEHIND_SCHEME),
 )

@@ -1,11 +1,15 @@
 """Patterns of the characters at which a secret may be recognised.
 
-A sign of a name stands behind the name of a secret: `token=`, `"token": `. A name is recognised by
-its last letters, and a few characters may stand between them and the sign. Other signs are the last
-characters of providers' beginnings (`sk-`) and of schemes.
+There are two kinds of such signs.
 
-Each pattern begins with literals, because the engine then passes over all other characters quickly.
-At most characters it fails at the letter before them.
+- A *sign of a name* stands behind the name of a secret: `token=`, `"token": `. The name is
+  recognised by the end of its last word, and a few marks may stand between it and the sign.
+- *Another sign* is the last character of a provider's beginning (`sk-`), or the first one of a
+  shape such as `Bearer …` or `://user:…@`.
+
+A match only says that it is worth to look there. Each pattern begins with its sign, because the
+engine passes over all other characters quickly, and then looks at the characters before it. In such
+a look-behind the last dot is the sign itself: `(?<=token.)` is "token" before the sign.
 """
 
 from __future__ import annotations
@@ -17,14 +21,14 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact.keys import LAST_WORDS
 from pantheon_obs.sinks.redact.patterns import Pattern
-from pantheon_obs.sinks.redact.providers import PROVIDERS
+from pantheon_obs.sinks.redact.providers import OTHERS, PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     Finder = Callable[..., Iterator[re.Match[str]]]
 
-# The signs of names, and what stands around each.
+# The signs of names, and what must stand around each of them besides the name.
 _AROUND = {
     "=:>": "",  # `>` of an element of XML, and of an arrow
     ",": r"(?<=[\"'`].)",  # between the strings of a pair: `('token', 'S')`
@@ -33,44 +37,44 @@ _AROUND = {
 }
 _OPTION = r"-(?<![\w.-].)(?=-?[A-Za-z])"  # its name follows: `--token S`
 
-_TAIL = 4
+# Between a name and its sign may stand its number, and quotes, brackets and blanks.
 _MARKS = r"\"'`\[\]\\ (%"
-_BETWEEN = f"[0-9_{_MARKS}]"  # may stand between a name and its sign
-# Of a name that is farther away its letters are not looked at: `\\\"`, `[0]`, `%22`. SQLAlchemy
-# numbers its parameters: `password_1`, `password_12`.
-_ENCODED = "(?<=%(?:22|5[Dd]).)|(?<=[^=]=>)"
-_FAR = rf"(?<=(?! \d){_BETWEEN}{{2}}[{_MARKS}].)|(?<=_[0-9][0-9].)|(?<=[0-9]_[0-9].)"
+_BETWEEN = rf"[\d_{_MARKS}]"
+_ENCODED = "(?<=%(?:22|5[Dd]).)"
+_ARROW = "(?<=[^=]=>)"
+# Behind more than two of them, any name may be one of a secret: `\\\"`, `[0]`, `_12`, `2_1`.
+_FAR = rf"(?<=(?! \d){_BETWEEN}{{2}}[{_MARKS}].)|(?<=_\d\d.)|(?<=\d_\d.)"
 
-_MOST = 4  # characters of a beginning; to look for all takes long to compile
+_TAIL = 4  # characters of a word; to look for all takes long to compile
+_BEGINNING = 4  # characters of a beginning, likewise
 _WORD = 2  # the beginnings up to this length may be the end of many a word
 
 
 @lru_cache(maxsize=16)
 def name_signs(extra: frozenset[str]) -> Finder:
-    """Make the pattern of all signs of names, `extra` ones among them."""
+    """Make the pattern of all signs of names, `extra` ones among them; for short texts."""
     around = "|".join(f"(?<=[{signs}]){around}" for signs, around in _AROUND.items())
-    option = _OPTION.replace("-", "(?<=-)", 1)
     signs = "".join(_AROUND)
-    return re.compile(f"[{signs}-](?:(?:{around}){_name(extra)}|{option})").finditer
+    return re.compile(f"[{signs}-](?:(?:{around}){_name(extra)}|(?<=-){_OPTION[1:]})").finditer
 
 
 @lru_cache(maxsize=16)
 def name_signs_apart(extra: frozenset[str]) -> list[tuple[str, Finder]]:
-    """Make a pattern of each sign: all but short texts are searched faster for one at a time."""
+    """Make a pattern of each sign: longer texts are searched faster for one after the other."""
     name = _name(extra)
     apart = {sign: sign + around + name for signs, around in _AROUND.items() for sign in signs}
     return [(sign, Pattern(each).finditer) for sign, each in {**apart, "-": _OPTION}.items()]
 
 
 def _name(extra: Iterable[str]) -> str:
-    """Make the pattern of the end of a name before a sign."""
-    near, nearer, nearest = (_name_before(between, extra) for between in (2, 1, 0))
+    """Make the pattern of a name before a sign."""
+    nearest, nearer, near = (_name_before(between, extra) for between in (0, 1, 2))
     behind = rf"(?<={_BETWEEN}.)(?:{nearer}|(?<={_BETWEEN}..)(?:{near}|{_FAR}))"
-    return f"(?:{nearest}|{_ENCODED}|{behind})"
+    return f"(?:{nearest}|{_ENCODED}|{_ARROW}|{behind})"
 
 
 def _name_before(between: int, extra: Iterable[str]) -> str:
-    """Make the pattern of the end of a name, with so many characters between it and the sign.
+    """Make the pattern of a name, with so many characters between its end and the sign.
 
     Most names fail at a set of letters for each place, which is faster than all the words. Of
     `extra` names the last character only is looked for, as separators do not count.
@@ -81,9 +85,8 @@ def _name_before(between: int, extra: Iterable[str]) -> str:
     words = "|".join(f"(?<=(?ai:{_any_of(same)}){rest})" for same in _by_size(tails))
     ways = [
         f"(?<={third}{second}{last}{rest})(?:{words})",
-        f"(?<=[pP][wW]{rest})",  # `dbpw`
-        f"(?<=[?&#]t{rest})",
-        f"(?<=[a-z0-9_][vVbB]{rest})",  # `token_v2`, `tokenB64`
+        # `dbpw`, `?t`, `token_v2` and `tokenB64`
+        rf"(?<=[wWtvVbB]{rest})(?<=(?:[pP][wW]|[?&#]t|\w[vVbB]){rest})",
     ]
     if extra:
         ways.append(f"(?<=(?i:{_one_of(word[-1:] for word in extra)}){rest})")
@@ -92,23 +95,13 @@ def _name_before(between: int, extra: Iterable[str]) -> str:
 
 @lru_cache(maxsize=1)
 def other_signs() -> Finder:
-    """Make the pattern of the other characters: of providers' beginnings, schemes and URLs."""
-    around: dict[str, list[str]] = {
-        "-": [r"(?=us\d)"],
-        ":": [
-            r"(?<=[\d*][\d:][\d*].)(?:(?<=\d{8}.)|(?<=:\d{4}.)|(?<=\*:\*.))",
-            "(?<=:thin.)",
-            r"/(?=/[^/?#\s'\"]*@)",
-        ],
-        "%": ["(?=3[Aa]%2[Ff]%2[Ff])"],
-        "~": [r"(?<=\dQ.)"],
-        "b": ["(?=earer|asic)"],
-        "B": ["(?=earer|asic|EARER|ASIC)"],
-        ".": [r"(?=[\w-]{6}\.[\w-]{27})", "(?=[a-f0-9]{64})"],
-    }
+    """Make the pattern of all other signs."""
+    around: dict[str, list[str]] = {}
+    for sign, near, _ in OTHERS:
+        around.setdefault(sign, []).append(near)
     names: dict[str, set[str]] = {}
     for beginning, _ in PROVIDERS:
-        names.setdefault(beginning[-1], set()).add(beginning[:-1][-_MOST:])
+        names.setdefault(beginning[-1], set()).add(beginning[:-1][-_BEGINNING:])
     for sign, ends in names.items():
         for same in map(list, _by_size(ends)):
             way = f"(?<={_any_of(same)}.){_begins(len(same[0]), sign)}"
@@ -119,7 +112,7 @@ def other_signs() -> Finder:
 
 
 def _begins(size: int, sign: str) -> str:
-    """Make the pattern of a beginning before which no word goes on, unless an escape ends there.
+    """Make the pattern of what stands before a beginning: no word, unless an escape ends there.
 
     It is left out where words with that end are rare.
     """
@@ -130,6 +123,7 @@ def _begins(size: int, sign: str) -> str:
 
 
 def _by_size(words: Iterable[str]) -> Iterator[Iterable[str]]:
+    """Divide words by their length: a look-behind has one length."""
     return (same for _, same in groupby(sorted(words, key=len), len))
 
 

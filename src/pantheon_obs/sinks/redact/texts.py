@@ -1,12 +1,13 @@
 """Find the secrets inside a text.
 
-Two patterns find the characters at which a secret may be recognised: the mark in `sk-`, the colon
-of `"token": "…"`. For each of them a reader looks at the text around it. The readers see the text
-as it was given, and report the place of a secret; all places are replaced at the end, once.
+Patterns find the signs at which a secret may be recognised: the mark in `sk-`, the colon of
+`"token": "…"`. At each of them a reader looks at the text around it. The readers see the text as it
+was given, and report the place of a secret; all places are replaced at the end, once.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import deque
 from itertools import accumulate, islice
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from pantheon_obs.sinks.redact.bounds import Walk
     from pantheon_obs.sinks.redact.keys import Keys, RuleOf
-    from pantheon_obs.sinks.redact.signs import Finder
     from pantheon_obs.sinks.redact.spans import Span
 
 _SHORT = 256
@@ -34,6 +34,8 @@ _LONG = 8192
 _PIECE = 2048
 # Encoded bytes have none of these, and no secret is recognised without one of them around it.
 _BREAKS = " \n\"'=:,;&.~<\\\t\r"
+
+_start = re.Match.start
 
 
 def find_spans(
@@ -50,19 +52,16 @@ def find_spans(
     if len(text) > _LONG and len(kept := _without_middles(text)) > 1:
         return _spans_of_pieces(text, kept, keys, walk, keep_end=keep_end)
     text = shown = with_usual_signs(text)
-    spans: list[Span] = []
-    most, size = PLACES, len(text)
-    if size <= _SHORT:
-        named = [found.start() for found in name_signs(keys.extra)(text)]
-        others = [found.start() for found in other_signs()(text)]
+    most, spans = PLACES, []
+    if len(text) <= _SHORT:
+        named = [*map(_start, name_signs(keys.extra)(text))]
+        others = [*map(_start, other_signs()(text))]
     else:
-        if size > PLACES and walk is not None:
+        if len(text) > PLACES and walk is not None:
             most = walk.places_in_text()
-        signs = [find for sign, find in name_signs_apart(keys.extra) if sign in text]
-        named, start, end = _first_places(signs, text, 0, size, most, keep_end=keep_end)
-        finders = [other_signs()]
-        others, start, end = _first_places(finders, text, start, end, most, keep_end=keep_end)
-        spans = [(first, last, CUT) for first, last in ((0, start), (end, size)) if first < last]
+        named, others, start, end = _first_places(text, keys, most, keep_end=keep_end)
+        beyond = (0, start), (end, len(text))
+        spans = [(first, last, CUT) for first, last in beyond if first < last]
         hidden = max(start - OVERLAP, 0)
         shown = " " * hidden + text[hidden : end + OVERLAP]
     if named:
@@ -131,25 +130,28 @@ def _without_middles(text: str) -> list[tuple[int, int]]:
     return kept
 
 
-def _first_places(  # noqa: PLR0913 - a part of a text, and how much of it
-    patterns: list[Finder], text: str, start: int, end: int, most: int, *, keep_end: bool
-) -> tuple[list[int], int, int]:
-    """Return the first places to look at in a part, and from where to where it may be shown.
+def _first_places(
+    text: str, keys: Keys, most: int, *, keep_end: bool
+) -> tuple[list[int], list[int], int, int]:
+    """Return the first places to look at, of both kinds, and from where to where is shown.
 
     With `keep_end` they are the last places.
     """
-    places: list[int] = []
-    for find in patterns:
-        found = find(text, start, end)
-        some = deque(found, most + 1) if keep_end else islice(found, most + 1)
-        places += [each.start() for each in some]
-    places.sort()
-    if len(places) <= most:
-        return places, start, end
-    if keep_end:
-        # The first half is looked at because a secret may reach into the part that is shown.
-        return places[-most:], places[-(most // 2)], end
-    return places[:most], start, places[most]
+    names = [find for sign, find in name_signs_apart(keys.extra) if sign in text]
+    kinds, start, end = [], 0, len(text)
+    for finders in (names, [other_signs()]):
+        places: list[int] = []
+        for find in finders:
+            found = find(text, start, end)
+            places += map(_start, deque(found, most + 1) if keep_end else islice(found, most + 1))
+        places.sort()
+        if len(places) > most and keep_end:
+            # The first half is looked at because a secret may reach into the part that is shown.
+            start = places[-(most // 2)]
+        elif len(places) > most:
+            end = places[most]
+        kinds.append(places[-most:] if keep_end else places[:most])
+    return kinds[0], kinds[1], start, end
 
 
 def _other_secret(text: str, at: int, _rule_of: RuleOf) -> Span | None:
@@ -180,4 +182,6 @@ _ESCAPES = ("\\n", "\\r", "\\t")
 _BY_ENDING: dict[str, list[tuple[str, str]]] = {}
 for _shape in PROVIDERS:
     _BY_ENDING.setdefault(_shape[0][-2:], []).append(_shape)
-_BY_SIGN = {sign: [pattern for each, pattern in OTHERS if each == sign] for sign, _ in OTHERS}
+_BY_SIGN: dict[str, list[str]] = {}
+for _sign, _, _pattern in OTHERS:
+    _BY_SIGN.setdefault(_sign, []).append(_pattern)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.redact.spans import Span
 
 _SHORT = 6
+_QUOTES = ("'", '"', "`")
 _HEADERS = frozenset({"authorization", "cookie"})  # the secret ones whose names are one word
 
 value_after = re.compile(
@@ -123,7 +124,8 @@ def _is_pair(place: Place, end: int) -> bool:
 
 def opens_pair(text: str, first: int) -> bool:
     """Whether a name is the first of a list or tuple."""
-    return text[max(first - 8, 0) : first].rstrip("\"'`\\bBuU ").endswith(("(", "["))
+    before = text[max(first - 8, 0) : first]
+    return before[-1:] in _QUOTES and before.rstrip("\"'`\\bBuU ").endswith(("(", "["))
 
 
 def is_header(name: str) -> bool:
@@ -174,14 +176,14 @@ def _bare(place: Place, start: int, end: int) -> Span | None:
         quote = found and found["quote"]
         return _quoted(place, found.end(), quote) if found and quote else None
     in_prose = place.is_loose or (place.sign == ":" and _more_words(text, end) is not None)
-    if not may_be_secret(place, start, end, in_prose=in_prose):
-        return None
     if value:
         if place.is_loose and len(value) < _SHORT and _more_words(text, end):
             return None
         variable = place.name.rpartition(".")[2]
         if value.lower() == variable.lower() or _expression(value):  # source code
             return None
+    if not may_be_secret(place, start, end, in_prose=in_prose):
+        return None
     is_item = text.startswith("- ", start - 2)
     if is_item or place.name.endswith(("s", "S")):  # there may be several
         more = (_items if is_item else _more_codes)(text, end)
