@@ -13,16 +13,18 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import httpx
 import pytest
 
 from tests.apps.neutral import angled
+from tests.support import loopback
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server, gunicorn, uvicorn
+from tests.support.server import Server, gunicorn, uvicorn
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Mapping
+
+    import httpx
 
 FINISHED = ("request_finished", "websocket_finished")
 SENT_TWICE = {"my-custom-id"}  # ids that tests of echoing use again
@@ -182,13 +184,7 @@ class Service:
     def __init__(self, adapter: Adapter, server: Server) -> None:
         self.adapter = adapter
         self.server = server
-        self.client = httpx.Client(
-            base_url=server.url,
-            timeout=SECONDS,
-            trust_env=False,
-            # uvicorn closes a connection after an unhandled error: none is used again.
-            limits=httpx.Limits(max_keepalive_connections=0),
-        )
+        self.client = loopback.client_of(server, limits=loopback.ONE_EACH)
         self._parsed: list[dict[str, Any]] = []
 
     def needs(self, *features: str) -> None:

@@ -7,16 +7,18 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from tests.adapters.contract import new_id
+from tests.support import loopback
 from tests.support.django import APP, run, serve
 from tests.support.lines import parse_line, parse_lines
-from tests.support.server import ROOT, SECONDS, Server, environment, free_port
+from tests.support.server import ROOT, Server, environment, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import httpx
 
 pytest.importorskip("django")
 
@@ -39,7 +41,7 @@ def program(
 
 def get(server: Server, path: str, headers: dict[str, str]) -> httpx.Response:
     """Send a request."""
-    return httpx.get(server.url + path, headers=headers, trust_env=False, timeout=SECONDS)
+    return loopback.get(server.url + path, headers=headers)
 
 
 def results(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -74,15 +74,7 @@ def tolerated() -> Any:
     return {}
 
 
-things = Blueprint("things", __name__)
-things.add_url_rule("/things/<thing_id>", view_func=ok)
-version = Blueprint("version", __name__, url_prefix="/v1")
-version.register_blueprint(things)
-api = Blueprint("api", __name__, url_prefix="/api")
-api.register_blueprint(version)
-app.register_blueprint(api)
-app.register_blueprint(things, url_prefix="/tenants/<tenant>", name="tenants")
-app.register_blueprint(things, url_prefix="/plain", name="plain")
+neutral.add_blueprints(app, Blueprint, ok)
 
 inner = Flask("inner", static_folder=None)
 inner.add_url_rule("/items/<item_id>", view_func=ok)

@@ -167,6 +167,19 @@ def angled(template: str) -> str:
     return template.replace("{", "<").replace("}", ">")
 
 
+def add_blueprints(app: Any, kind: Any, ok: Any) -> None:
+    """Nest blueprints of this kind, which Flask's and Quart's applications have alike."""
+    things = kind("things", __name__)
+    things.add_url_rule("/things/<thing_id>", view_func=ok)
+    version = kind("version", __name__, url_prefix="/v1")
+    version.register_blueprint(things)
+    api = kind("api", __name__, url_prefix="/api")
+    api.register_blueprint(version)
+    app.register_blueprint(api)
+    app.register_blueprint(things, url_prefix="/tenants/<tenant>", name="tenants")
+    app.register_blueprint(things, url_prefix="/plain", name="plain")
+
+
 def name(handler: Any, template: str) -> Any:
     """Name a framework's handler after its route, as if it had been written for it."""
     handler.__name__ = handler.__qualname__ = template.partition("/{")[0].strip("/")

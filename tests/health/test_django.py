@@ -6,14 +6,16 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
-from tests.support.server import ROOT, SECONDS, Server, environment, gunicorn, uvicorn
+from tests.support import loopback
+from tests.support.server import ROOT, Server, environment, gunicorn, uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import httpx
 
     from examples.databases import Postgres
 
@@ -43,7 +45,7 @@ def server(
 @pytest.fixture
 def client(server: Server) -> Iterator[httpx.Client]:
     """Make a client that is not logged in."""
-    with httpx.Client(base_url=server.url, timeout=SECONDS) as client:
+    with loopback.client_of(server) as client:
         yield client
 
 

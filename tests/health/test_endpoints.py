@@ -16,6 +16,7 @@ import pytest
 from pantheon_obs import ConfigError, Health, instrument
 from pantheon_obs.health.endpoints import AsgiHealth, WsgiHealth
 from pantheon_obs.health.lifespans import current_lifespan
+from tests.support import loopback
 from tests.support.server import ROOT, SECONDS, Server, gunicorn, uvicorn
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def mounted(request: pytest.FixtureRequest) -> Iterator[Mounted]:
     """Each kind of app."""
     with (
         serve(request.param) as server,
-        httpx.Client(base_url=server.url, timeout=SECONDS) as client,
+        loopback.client_of(server) as client,
     ):
         yield Mounted(request.param, server, client)
 
@@ -156,12 +157,12 @@ def test_a_storm_of_probes_runs_each_check_once(protocol: str) -> None:
 
     with serve(protocol, CACHE_TTL="60") as server:
         assert [b"HTTP/1.1 200 OK"] * 500 == asyncio.run(storm(server.port or 0))
-        assert 1 == httpx.get(f"{server.url}/state").json()["runs"]
+        assert 1 == loopback.get(f"{server.url}/state").json()["runs"]
 
 
 def test_a_draining_service_is_alive_but_not_ready(protocol: str) -> None:
     """Readiness is 503 after the call of `drain`."""
-    with serve(protocol) as server, httpx.Client(base_url=server.url, timeout=SECONDS) as client:
+    with serve(protocol) as server, loopback.client_of(server) as client:
         assert 200 == client.get("/health/ready").status_code
         client.get("/drain")
 
@@ -185,13 +186,13 @@ def test_gunicorn_workers_of_a_preloaded_app_each_check_for_themselves() -> None
     """The `Health` is made before the fork."""
     with serve("wsgi", "--preload", "--workers", "2") as server:
         for _ in range(10):
-            assert 200 == httpx.get(f"{server.url}/health/ready", timeout=SECONDS).status_code
+            assert 200 == loopback.get(f"{server.url}/health/ready").status_code
 
 
 def test_behind_a_root_path_the_prefix_follows_it() -> None:
     """Servers prepend the root path that a proxy has removed."""
     with serve("asgi", "--root-path", "/api") as server:
-        assert "pass" == httpx.get(f"{server.url}/health/ready").json()["status"]
+        assert "pass" == loopback.get(f"{server.url}/health/ready").json()["status"]
 
 
 class Lifespan:
@@ -481,7 +482,7 @@ def test_gunicorn_may_drain_before_it_stops(protocol: str, worker: str, tmp_path
     with gunicorn(f"{APP}:make_{protocol}()", *options) as server:
 
         def status(path: str) -> int:
-            return httpx.get(server.url + path, timeout=SECONDS).status_code
+            return loopback.get(server.url + path).status_code
 
         assert 200 == status("/health/ready")
         server.process.terminate()

@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from pantheon_obs import Health
 from pantheon_obs.core import native
 from pantheon_obs.health import loops
+from tests.support import loopback
 from tests.support.server import SECONDS, Server, gunicorn, hypercorn
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_readiness_is_right_on_every_loop(server: Server) -> None:
     """Several async checks run at once, a hung one fails alone, and probes may come together."""
 
     def probe(_: int) -> tuple[int, dict[str, str]]:
-        answer = httpx.get(f"{server.url}/health/ready", timeout=SECONDS)
+        answer = loopback.get(f"{server.url}/health/ready")
         checks = answer.json()["checks"]
         return answer.status_code, {name: check["status"] for name, check in checks.items()}
 
@@ -81,7 +81,7 @@ def test_checks_in_greenlets_leave_the_applications_own_loops_alone() -> None:
     ):
 
         def get(path: str) -> int:
-            return httpx.get(server.url + path, timeout=SECONDS).status_code
+            return loopback.get(server.url + path).status_code
 
         for _ in range(5):
             probe = pool.submit(get, "/health/ready")

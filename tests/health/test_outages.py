@@ -8,16 +8,18 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import httpx
 import psycopg
 import pytest
 import redis
 
+from tests.support import loopback
 from tests.support.lines import parse_line
 from tests.support.server import SECONDS, Server, gunicorn, read_until, uvicorn, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
 
     from examples.databases import Database, Postgres, Redis
 
@@ -103,7 +105,7 @@ def service(
         server = uvicorn(app, *UVICORN, env=env)
     else:
         server = gunicorn(f"{app}()", *GUNICORN, env=env)
-    with server, httpx.Client(base_url=server.url, timeout=SECONDS) as client:
+    with server, loopback.client_of(server) as client:
         prefix = "/api/v1/health" if django else "/health"
         found = Service(request.param, server, client, prefix, postgres, redis_server)
         found.wait_until_ready()
@@ -128,7 +130,7 @@ def always_alive(service: Service) -> Iterator[list[int]]:
     asked: list[int] = []
 
     def ask() -> None:
-        with httpx.Client(base_url=service.server.url, timeout=IN_TIME) as client:
+        with loopback.client_of(service.server, timeout=IN_TIME) as client:
             while not over.wait(0.02):
                 asked.append(client.get(f"{service.prefix}/live").status_code)
 

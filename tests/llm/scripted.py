@@ -7,8 +7,9 @@ import struct
 from binascii import crc32
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.support.serving import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,9 +106,5 @@ def scripted(script: dict[str, Any]) -> Iterator[str]:
         part: [*answers] if isinstance(answers, list) else [answers]
         for part, answers in script.items()
     }
-    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with Serving(server) as serving:
+        yield serving.url

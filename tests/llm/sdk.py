@@ -138,7 +138,7 @@ def stream_of(client: Any, way: Way, road: str, model: str) -> list[Any]:
         with llm_call(model=model, operation="stream", provider="p") as call:
             return _read(way.opens(client, model), way, call.chunk)
     with observed(road, client, way) as opens:
-        return _read(opens(model), way, id)
+        return _read(opens(model), way, bool)
 
 
 def _read(opened: Any, way: Way, tell: Callable[[Any], object]) -> list[Any]:
@@ -154,9 +154,12 @@ def _read(opened: Any, way: Way, tell: Callable[[Any], object]) -> list[Any]:
 
 
 async def async_stream_of(
-    client: Any, way: Way, road: str, model: str, heard: Callable[[Any], object] = id
+    client: Any, way: Way, road: str, model: str, heard: Callable[[Any], object] = bool
 ) -> list[Any]:
-    """Read an async stream to its end, and return its chunks; `heard` gets each at once."""
+    """Read an async stream to its end, and return its chunks; `heard` gets each at once.
+
+    By default, as in `stream_of`, it is `bool`: a no-op.
+    """
     way = way._replace(opens=way.opens_async or way.opens)
     if road == WITH:
         async with llm_call(model=model, operation="stream", provider="p") as call:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import httpx
 import pytest
 
+from tests.support import loopback
 from tests.support.lines import parse_line
 from tests.support.server import SECONDS, Server, gunicorn, read_until, uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
 
     from examples.databases import Redis
 
@@ -71,8 +73,10 @@ def service(request: pytest.FixtureRequest, redis_server: Redis) -> Iterator[Ser
         options = ("--workers", "4", "--worker-class", "gthread", "--threads", "4")
         server = gunicorn(f"{APP}:wsgi()", *options, "--no-control-socket", env=env)
     else:
-        server = uvicorn(f"{APP}:asgi", "--factory", "--workers", "4", "--lifespan", "off", env=env)
-    with server, httpx.Client(base_url=server.url, timeout=SECONDS, trust_env=False) as client:
+        # On a busy machine a worker may answer late, and must not be killed for that.
+        options = ("--workers", "4", "--timeout-worker-healthcheck", f"{SECONDS:.0f}")
+        server = uvicorn(f"{APP}:asgi", "--factory", "--lifespan", "off", *options, env=env)
+    with server, loopback.client_of(server) as client:
         yield Service(server, redis_server, client)
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from pantheon_obs import llm_call, trace_context
 from pantheon_obs.core.context import Trace, begin, current_call, end
+from tests.llm.kinds import AsyncChunkIterator, ChunkIterator
 from tests.support.garbage import collect_garbage
 
 if TYPE_CHECKING:
@@ -52,32 +53,6 @@ async def ainner_stream() -> AsyncIterator[Any]:
     for chunk in inner_stream.__wrapped__():  # type: ignore[attr-defined]
         await asyncio.sleep(0)
         yield chunk
-
-
-class Chunks:
-    """A stream object around another iterator."""
-
-    def __init__(self, chunks: Iterator[Any]) -> None:
-        self._chunks = chunks
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        return next(self._chunks)
-
-
-class AsyncChunks:
-    """An async stream object around another async iterator."""
-
-    def __init__(self, chunks: AsyncIterator[Any]) -> None:
-        self._chunks = chunks
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
-
-    async def __anext__(self) -> Any:
-        return await anext(self._chunks)
 
 
 def summary(events: Events) -> list[tuple[str, bool | None, int | None, int | None]]:
@@ -128,14 +103,14 @@ def passes_on() -> Iterator[Any]:
         yield chunk.get("text", "last")
 
 
-def returns_object() -> Chunks:
+def returns_object() -> ChunkIterator:
     """Return a stream object that takes its steps from the inner call."""
-    return Chunks(inner_stream())
+    return ChunkIterator(inner_stream())
 
 
-def lazy_object() -> Chunks:
+def lazy_object() -> ChunkIterator:
     """Return a stream object that makes its call when it is read."""
-    return Chunks(str(inner()) for _ in "a")
+    return ChunkIterator(str(inner()) for _ in "a")
 
 
 class LazyIterable:
@@ -199,9 +174,9 @@ async def returns_async_generator() -> AsyncIterator[Any]:
     return ainner_stream()
 
 
-async def returns_async_object() -> AsyncChunks:
+async def returns_async_object() -> AsyncChunkIterator:
     """Return a stream object that takes its steps from the inner call."""
-    return AsyncChunks(ainner_stream())
+    return AsyncChunkIterator(ainner_stream())
 
 
 class LazyAsyncIterable:
@@ -212,17 +187,17 @@ class LazyAsyncIterable:
             await ainner()
             yield "a"
 
-        return AsyncChunks(chunks())
+        return AsyncChunkIterator(chunks())
 
 
-async def lazy_async_object() -> AsyncChunks:
+async def lazy_async_object() -> AsyncChunkIterator:
     """Return a stream object that makes its call when it is read."""
 
     async def chunks() -> AsyncIterator[Any]:
         await ainner()
         yield "a"
 
-    return AsyncChunks(chunks())
+    return AsyncChunkIterator(chunks())
 
 
 SYNC: list[Callable[[], Any]] = [
@@ -747,8 +722,8 @@ class TestOutlived:
         """The outer call returns the inner call's stream, which is dropped before its end."""
 
         @llm_call(operation="inner")
-        def chunks() -> Chunks:
-            return Chunks(
+        def chunks() -> ChunkIterator:
+            return ChunkIterator(
                 iter([{"usage": {"input_tokens": 10, "output_tokens": 2}}, {"text": "more"}])
             )
 

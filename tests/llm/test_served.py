@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
+from tests.support import loopback
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server, uvicorn
+from tests.support.server import Server, uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -50,7 +52,7 @@ def story_of(server: Server, trace_id: str) -> tuple[list[dict[str, Any]], dict[
 
 def get(server: Server, path: str) -> httpx.Response:
     """Read an answer to its end."""
-    return httpx.get(server.url + path, timeout=SECONDS, trust_env=False)
+    return loopback.get(server.url + path)
 
 
 @pytest.mark.parametrize("stream", STREAMS)
@@ -78,7 +80,7 @@ def test_read_to_the_end(server: Server, stream: str) -> None:
 @pytest.mark.parametrize("stream", STREAMS)
 def test_a_client_that_leaves_in_the_middle(server: Server, stream: str) -> None:
     """There is one event, which the request's line counts once; it is neither ok nor an error."""
-    with httpx.stream("GET", f"{server.url}/{stream}", timeout=SECONDS, trust_env=False) as answer:
+    with loopback.stream("GET", f"{server.url}/{stream}") as answer:
         assert "data:" in next(answer.iter_text())
         trace_id = answer.headers["X-Trace-ID"]
 
@@ -102,9 +104,7 @@ def test_a_stream_that_is_collected_after_the_request_is_not_reported_again(
     server: Server,
 ) -> None:
     """A sync generator is closed only then, and its call has ended with the request."""
-    with httpx.stream(
-        "GET", f"{server.url}/sync_generator", timeout=SECONDS, trust_env=False
-    ) as answer:
+    with loopback.stream("GET", f"{server.url}/sync_generator") as answer:
         next(answer.iter_text())
         trace_id = answer.headers["X-Trace-ID"]
     before = lines_of(server, trace_id)

@@ -300,22 +300,24 @@ def test_failed_background_work_carries_its_traceback(logged: Logged) -> None:
     ]
 
 
+def finished_call(**more: Any) -> LlmCallFinished:
+    """Make the event of a call outside of a trace."""
+    return LlmCallFinished(
+        trace_id="",
+        bound={},
+        operation="generate",
+        model_alias="fast",
+        latency_ms=12.5,
+        outcome="ok",
+        **more,
+    )
+
+
 def test_an_llm_line_has_all_known_fields(logged: Logged) -> None:
     """`llm.<operation>` has its constant fields, nulls included, and the known ones."""
     configure_logging(log_format="json")
 
-    emit(
-        LlmCallFinished(
-            trace_id="",
-            bound={},
-            operation="generate",
-            model_alias="fast",
-            latency_ms=12.5,
-            outcome="ok",
-            usage_status="missing",
-            provider="openai",
-        )
-    )
+    emit(finished_call(usage_status="missing", provider="openai"))
 
     [line] = logged()
     assert [
@@ -342,16 +344,10 @@ def test_a_fact_of_an_unexpected_type_is_no_reason_to_lose_the_line(
     configure_logging(log_format=log_format)
 
     emit(
-        LlmCallFinished(
-            trace_id="",
-            bound={},
-            operation="generate",
-            model_alias="fast",
-            latency_ms=12.5,
-            outcome="ok",
+        finished_call(
             usage_status="reported",
             input_tokens=10**30,
-            cost_usd=Decimal("0.10"),  # type: ignore[arg-type]
+            cost_usd=Decimal("0.10"),
         )
     )
 

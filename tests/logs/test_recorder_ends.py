@@ -10,8 +10,9 @@ import httpx
 import pytest
 
 from tests.logs.running import run
+from tests.support import loopback
 from tests.support.lines import parse_line, parse_lines
-from tests.support.server import SECONDS, uvicorn
+from tests.support.server import uvicorn
 
 IN_A_REQUEST = """
 import os, signal
@@ -127,11 +128,7 @@ def test_behind_a_server_each_failed_request_is_whole() -> None:
     """With the lines of threads and streams; the rate keeps a share of the others."""
     env = {"PANTHEON_OBS_DEBUG_ON_ERROR": "1", "PANTHEON_OBS_KEEP_RATE": "0.5"}
     with uvicorn(APP, env=env) as server:
-        # A server closes a connection after an unhandled error: none is used again.
-        limits = httpx.Limits(max_keepalive_connections=0)
-        with httpx.Client(
-            base_url=server.url, trust_env=False, timeout=SECONDS, limits=limits
-        ) as client:
+        with loopback.client_of(server, limits=loopback.ONE_EACH) as client:
             for number in range(20):
                 for path in ("/well", "/fail", "/stream"):
                     headers = {"X-Trace-ID": f"{path[1:]}-{number}"}
@@ -167,7 +164,7 @@ def test_a_request_that_the_server_cancels_as_it_stops_is_whole() -> None:
     env = {"PANTHEON_OBS_DEBUG_ON_ERROR": "1", "PANTHEON_OBS_KEEP_RATE": "0"}
     with (
         uvicorn(APP, "--timeout-graceful-shutdown", "1", env=env) as server,
-        httpx.Client(base_url=server.url, trust_env=False, timeout=SECONDS) as client,
+        loopback.client_of(server) as client,
         client.stream("GET", "/open", headers={"X-Trace-ID": "open-1"}) as response,
     ):
         parts = response.iter_raw()  # the stream is open as long as this is

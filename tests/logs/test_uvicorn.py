@@ -14,6 +14,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.logs.running import SECONDS_TO_WAIT, clean_environment
+from tests.support import loopback
 from tests.support.lines import named, parse_line, parse_lines
 from tests.support.server import ROOT, Server, free_port, uvicorn
 
@@ -28,7 +29,7 @@ def lines_of(server: Server) -> list[dict[str, Any]]:
 
 def get(server: Server, path: str) -> int:
     """Request a path; return the status."""
-    return httpx.get(server.url + path, trust_env=False, timeout=SECONDS_TO_WAIT).status_code
+    return loopback.get(server.url + path).status_code
 
 
 @pytest.mark.parametrize("http", ["h11", "httptools"])

@@ -12,11 +12,11 @@ from contextlib import ExitStack
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import httpx
 import pytest
 
 from examples.processes import start_app, start_provider
 from tests.prometheus.server import RULES, Prometheus
+from tests.support import loopback
 from tests.support.examples import ask, client_of, lines_until
 from tests.support.programs import program
 from tests.support.server import gunicorn
@@ -81,7 +81,7 @@ def served(unmeasured: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                         response = next(in_turn).request(method, path, json=body, headers=CLOSE)
                         key = (method, route, str(response.status_code))
                         responses.append((response.headers["x-trace-id"], key))
-                assert 200 == httpx.get(every_fact.url).status_code
+                assert 200 == loopback.get(every_fact.url).status_code
                 wait_for_scrape(prometheus, len(responses), wave)
             yield Served(prometheus, responses, events_of(instances, responses))
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SECONDS = 60.0
 CREDENTIALS = ("user", "password")
+OPTIONS: Any = {"timeout": SECONDS, "trust_env": False, "follow_redirects": True}  # of httpx
 
 
 class Sender(Protocol):
@@ -68,13 +69,7 @@ class Httpx:
         transport = self.library.HTTPTransport()
         if retries:
             transport.handle_request = asking_again(transport.handle_request)
-        with self.library.Client(
-            headers=headers,
-            transport=transport,
-            timeout=SECONDS,
-            trust_env=False,
-            follow_redirects=True,
-        ) as client:
+        with self.library.Client(headers=headers, transport=transport, **OPTIONS) as client:
             yield client
 
     async def get(
@@ -104,11 +99,7 @@ class AsyncHttpx(Httpx):
         if retries:
             transport.handle_async_request = asking_again_later(transport.handle_async_request)
         async with self.library.AsyncClient(
-            headers=headers,
-            transport=transport,
-            timeout=SECONDS,
-            trust_env=False,
-            follow_redirects=True,
+            headers=headers, transport=transport, **OPTIONS
         ) as client:
             yield client
 

@@ -181,17 +181,20 @@ def test_a_timer_is_named_by_its_function(lines: list[dict[str, Any]]) -> None:
     assert str(line["task"]).endswith("poll")
 
 
+def consume() -> None:
+    """Log, in a thread."""
+    log.info("consumed")
+
+
+async def consume_in_a_thread() -> None:
+    """Go on in a thread after the request."""
+    await after_the_request()
+    await asyncio.to_thread(consume)
+
+
 def test_a_thread_is_named_by_its_function(lines: list[dict[str, Any]]) -> None:
     """`asyncio.to_thread` brings the trace, for as long as a task has it."""
-
-    def consume() -> None:
-        log.info("consumed")
-
-    async def work() -> None:
-        await after_the_request()
-        await asyncio.to_thread(consume)
-
-    serve(lambda: asyncio.create_task(work()), trace_linger_s=0)
+    serve(lambda: asyncio.create_task(consume_in_a_thread()), trace_linger_s=0)
 
     [consumed], [line] = named(lines, "consumed"), named(lines, "trace_outlived")
     assert "trace_id" not in consumed
@@ -207,14 +210,7 @@ def test_a_function_that_a_library_has_wrapped_is_named_by_its_own_name(
         monkeypatch.setattr(pool, "submit", pool.submit)  # which Logfire never gives back
     executors.instrument_executors()
 
-    def consume() -> None:
-        log.info("consumed")
-
-    async def work() -> None:
-        await after_the_request()
-        await asyncio.to_thread(consume)
-
-    serve(lambda: asyncio.create_task(work()), trace_linger_s=0)
+    serve(lambda: asyncio.create_task(consume_in_a_thread()), trace_linger_s=0)
 
     [line] = named(lines, "trace_outlived")
     assert consume.__qualname__ == line["task"]

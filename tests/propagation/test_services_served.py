@@ -6,12 +6,12 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from tests.sinks.receiver import Receiver
+from tests.support import loopback
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server, gunicorn, uvicorn
+from tests.support.server import Server, gunicorn, uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +54,7 @@ def call(services: Services, path: str, headers: dict[str, str]) -> set[str]:
     """Send a request to the first service; return each id in a header, a line or an event."""
     sent = len(services.receiver.events)
     before = [len(server.out) for server in services[:3]]
-    answer = httpx.get(
-        f"{services.front.url}/relay/{path}", headers=headers, timeout=SECONDS, trust_env=False
-    )
+    answer = loopback.get(f"{services.front.url}/relay/{path}", headers=headers)
     assert 500 == answer.status_code
     ids = {answer.headers["x-trace-id"], *answer.json().values()}
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
-from typing import Any, NamedTuple, Self
+from threading import Lock
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.serving import Serving
 
 SECRET_NONCE = "0123456789abcdef"  # noqa: S105 - for tests
 
@@ -30,7 +32,7 @@ class Received(NamedTuple):
         return self.headers.get("traceparent", [])
 
 
-class Upstream:
+class Upstream(Serving):
     """Listens on a free port while its `with` block runs, by two names: an address and localhost.
 
     Attributes:
@@ -58,10 +60,9 @@ class Upstream:
             # Many clients may come at once.
             request_queue_size = 64
 
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self.other_host = f"http://localhost:{self._server.server_port}"
-        self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
+        server = Server(("127.0.0.1", 0), Handler)
+        super().__init__(server)
+        self.other_host = f"http://localhost:{server.server_port}"
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Answer `/flaky` with 503 first, `/redirect?to=` with `to`, `/private` by a challenge."""
@@ -90,15 +91,6 @@ class Upstream:
             request.wfile.write(b"a" * 1000)
             request.wfile.flush()
             request.wfile.write(b"b" * 1000)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 def body_of(request: Any) -> bytes:

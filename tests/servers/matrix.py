@@ -6,23 +6,20 @@ import uuid
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
+from tests.support import loopback
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server
 
 if TYPE_CHECKING:
     import re
 
+    import httpx
+
+    from tests.support.server import Server
+
 
 def client_of(server: Server) -> httpx.Client:
     """Make a client that opens a connection for each request."""
-    return httpx.Client(
-        base_url=server.url,
-        timeout=SECONDS,
-        trust_env=False,
-        limits=httpx.Limits(max_keepalive_connections=0),
-    )
+    return loopback.client_of(server, limits=loopback.ONE_EACH)
 
 
 def ask(server: Server, path: str) -> tuple[str, int]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from pantheon_obs import configure_logging, testing
+from tests.support import loopback
 from tests.support.django import env_of
 from tests.support.lines import parse_line
 from tests.support.server import ROOT, SECONDS, Server, free_port
@@ -44,7 +44,7 @@ def serve(command: str, **env: str) -> Server:
 
 def lines_of(server: Server) -> list[dict[str, Any]]:
     """Use both protocols, stop the server and return its lines."""
-    with httpx.Client(base_url=server.url, timeout=SECONDS, trust_env=False) as client:
+    with loopback.client_of(server) as client:
         assert 200 == client.get("/ok", params={"token": SECRET}).status_code
     url = f"ws://127.0.0.1:{server.port}/ws?token={SECRET}"
     for text in ("hello", "boom"):
@@ -56,11 +56,23 @@ def lines_of(server: Server) -> list[dict[str, Any]]:
     return [parse_line(line.encode()) for line in server.out if line.startswith("{")]
 
 
-@pytest.mark.parametrize("command", ["daphne", "runserver"])
-def test_no_line_of_the_server_has_a_query_string(command: str) -> None:
+class Served(NamedTuple):
+    """A server that has ended, and the lines of the library among those that it has printed."""
+
+    server: Server
+    lines: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=["daphne", "runserver"])
+def served(request: pytest.FixtureRequest) -> Served:
+    """Serve the instrumented application, and use both protocols."""
+    with serve(request.param, INSTRUMENTED="yes") as server:
+        return Served(server, lines_of(server))
+
+
+def test_no_line_of_the_server_has_a_query_string(served: Served) -> None:
     """Its access lines say less than ours; daphne writes them without logging."""
-    with serve(command, INSTRUMENTED="yes") as server:
-        lines = lines_of(server)
+    server, lines = served
 
     assert [] == [line for line in [*server.out, *server.err] if SECRET in line]
     assert [] == [line for line in server.out if "GET /ok" in line or "/ws" in line[:60]]
@@ -68,11 +80,9 @@ def test_no_line_of_the_server_has_a_query_string(command: str) -> None:
     assert finished == sorted(line["event"] for line in lines if "outcome" in line)
 
 
-@pytest.mark.parametrize("command", ["daphne", "runserver"])
-def test_an_error_in_a_websocket_has_one_traceback(command: str) -> None:
+def test_an_error_in_a_websocket_has_one_traceback(served: Served) -> None:
     """The server logs the same exception from a task of its own."""
-    with serve(command, INSTRUMENTED="yes") as server:
-        lines = lines_of(server)
+    server, lines = served
 
     assert ["websocket_finished"] == [line["event"] for line in lines if "exception" in line]
     assert 1 == sum("ZeroDivisionError" in line for line in server.out)

@@ -8,10 +8,10 @@ import threading
 from contextlib import closing
 from typing import Any
 
-import httpx
 import pytest
 
 from pantheon_obs import bind, instrument, trace_context
+from tests.support import loopback
 from tests.support.lines import with_traceback
 from tests.support.server import SECONDS, free_port
 
@@ -32,7 +32,7 @@ async def asgi_app(_scope: Any, _receive: Any, _send: Any) -> None:
 def ask(port: int) -> None:
     """Send a request with a secret in its query string."""
     url = f"http://127.0.0.1:{port}/boom?token=hunter2"
-    assert 500 == httpx.get(url, timeout=SECONDS, trust_env=False).status_code
+    assert 500 == loopback.get(url).status_code
 
 
 def check(lines: Events) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Condition, Thread
-from typing import Any, Self
+from threading import Condition
+from typing import Any
+
+from tests.support.serving import Serving
 
 SECONDS = 60.0
 
 
-class Receiver:
+class Receiver(Serving):
     """Listens on a free port of the loopback interface while its `with` block runs.
 
     Attributes:
@@ -46,9 +48,9 @@ class Receiver:
             def log_message(self, *_: object) -> None:
                 """Print nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.dsn = f"http://public@127.0.0.1:{self._server.server_port}/1"
-        self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        super().__init__(server)
+        self.dsn = f"http://public@127.0.0.1:{server.server_port}/1"
 
     def take(self, envelope: bytes) -> None:
         """Read an envelope's items: https://develop.sentry.dev/sdk/data-model/envelopes/."""
@@ -72,12 +74,3 @@ class Receiver:
         """Wait until so many errors have arrived."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self.events) >= count, SECONDS), self.items
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()

@@ -17,7 +17,7 @@ from pantheon_obs.adapters.wsgi import TraceIdMiddleware
 from pantheon_obs.sinks.logs import configure
 from pantheon_obs.sinks.metrics import port as on_port
 from pantheon_obs.testing import capture_events
-from tests.support import uwsgi
+from tests.support import loopback, uwsgi
 from tests.support.server import free_port, gunicorn, read_until, run_python
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def application(environ: Any, start_response: Any) -> list[bytes]:
 
 def ok_requests(port: int) -> list[float]:
     """The number of requests that were answered with 200, by series."""
-    page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
+    page = loopback.get(f"http://127.0.0.1:{port}/metrics").text
     return [
         float(line.rpartition(" ")[2])
         for line in page.splitlines()
@@ -48,10 +48,10 @@ def test_one_port_shows_all_workers_and_the_application_s_own_has_no_page(tmp_pa
     env = {"PANTHEON_OBS_METRICS_PORT": str(port), "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
     with gunicorn("tests.apps.wsgi_app:app", "--workers", "3", env=env) as server:
         for _ in range(20):
-            httpx.get(f"{server.url}/ok", timeout=30)
+            loopback.get(f"{server.url}/ok")
         read_until([20.0], lambda: ok_requests(port))
         counts = [ok_requests(port) for _ in range(5)]
-        own = httpx.get(f"{server.url}/metrics")
+        own = loopback.get(f"{server.url}/metrics")
 
     assert 404 == own.status_code
     assert [[20.0]] * 5 == counts
@@ -91,9 +91,11 @@ def test_it_listens_on_all_interfaces_and_in_the_format_that_is_accepted(port: i
     openmetrics = {"accept": "application/openmetrics-text"}
     hosts = ["127.0.0.1", "[::1]"][: 1 + socket.has_dualstack_ipv6()]
 
-    answers = [httpx.get(f"http://{host}:{port}/metrics/", headers=openmetrics) for host in hosts]
+    answers = [
+        loopback.get(f"http://{host}:{port}/metrics/", headers=openmetrics) for host in hosts
+    ]
 
-    elsewhere = httpx.get(f"http://127.0.0.1:{port}/")
+    elsewhere = loopback.get(f"http://127.0.0.1:{port}/")
 
     assert {200} == {answer.status_code for answer in answers}
     assert (404, "The metrics are at /metrics.\n") == (elsewhere.status_code, elsewhere.text)
@@ -110,7 +112,7 @@ def test_a_machine_without_ipv6_has_the_port_all_the_same(
 
     instrument(application, metrics_port=number, metrics_registry=None, log_format="json")
 
-    assert 200 == httpx.get(f"http://127.0.0.1:{number}/metrics").status_code
+    assert 200 == loopback.get(f"http://127.0.0.1:{number}/metrics").status_code
 
 
 def test_a_port_that_another_program_has_is_one_error_line(
@@ -138,14 +140,14 @@ def test_a_page_that_fails_is_reported_and_does_not_end_the_port(
 
     with capture_events() as events, monkeypatch.context() as patch:
         patch.setattr(on_port, "page_app", broken)
-        failed = httpx.get(f"http://127.0.0.1:{port}/metrics")
+        failed = loopback.get(f"http://127.0.0.1:{port}/metrics")
 
     assert (500, "The metrics cannot be read; the log says why.\n") == (
         failed.status_code,
         failed.text,
     )
     assert ["metrics_port"] == [e["site"] for e in events if e["event"] == "telemetry_failed"]
-    assert 200 == httpx.get(f"http://127.0.0.1:{port}/metrics").status_code
+    assert 200 == loopback.get(f"http://127.0.0.1:{port}/metrics").status_code
 
 
 def test_a_scraper_that_leaves_is_no_line(port: int, capfd: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +157,7 @@ def test_a_scraper_that_leaves_is_no_line(port: int, capfd: pytest.CaptureFixtur
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         connection.sendall(b"GET /met")
 
-    assert 200 == httpx.get(f"http://127.0.0.1:{port}/metrics").status_code
+    assert 200 == loopback.get(f"http://127.0.0.1:{port}/metrics").status_code
     assert "" == capfd.readouterr().err
 
 
@@ -210,10 +212,10 @@ def test_a_command_does_not_open_the_port_before_it_serves(
 
     on_startup = _setup.start(settings, lambda: settings)
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://127.0.0.1:{settings.metrics_port}/metrics")
+        loopback.get(f"http://127.0.0.1:{settings.metrics_port}/metrics")
     on_startup()
 
-    assert 200 == httpx.get(f"http://127.0.0.1:{settings.metrics_port}/metrics").status_code
+    assert 200 == loopback.get(f"http://127.0.0.1:{settings.metrics_port}/metrics").status_code
 
 
 def test_the_port_as_an_argument_needs_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

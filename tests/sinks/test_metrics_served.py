@@ -13,18 +13,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from tests.adapters.contract import ADAPTERS, Adapter
+from tests.support import loopback
 from tests.support.django import run as manage
 from tests.support.lines import parse_lines
 from tests.support.server import Server, environment, gunicorn, read_until, uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
 
 ENV = {"PANTHEON_OBS_METRICS_PATH": "/metrics"}
 CLOSE = {"connection": "close"}  # so that each worker gets requests
@@ -43,7 +45,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 def page_of(server: Server, **headers: str) -> httpx.Response:
     """Scrape the page."""
-    return httpx.get(f"{server.url}/metrics", headers=headers, timeout=30)
+    return loopback.get(f"{server.url}/metrics", headers=headers)
 
 
 def counts(server: Server) -> dict[tuple[str, str, str], float]:
@@ -64,7 +66,7 @@ def test_each_request_is_counted_once_under_its_route(server: Server) -> None:
     before = counts(server)
 
     for path in ("ok", "ok", "ok", "boom", "nowhere/1", "nowhere/2"):
-        httpx.get(f"{server.url}/{path}")
+        loopback.get(f"{server.url}/{path}")
 
     after = counts(server)
     added = {key: after[key] - before.get(key, 0) for key in after}
@@ -77,7 +79,7 @@ def test_each_request_is_counted_once_under_its_route(server: Server) -> None:
 
 def test_a_scanner_finds_no_label_of_its_own(server: Server) -> None:
     """The paths of a route have its template: in Django that of `include`, `re_path` and `path`."""
-    with httpx.Client(base_url=server.url, timeout=30) as client:
+    with loopback.client_of(server) as client:
         for word in ("abc", "xyz", "é", "{}", "%25", "a b"):
             for path in ("tenants/{}/things/{}", "regex/{}", "nowhere/{}", "{}/ok"):
                 client.request("GET" if word != "xyz" else "PROPFIND", path.replace("{}", word))
@@ -90,10 +92,10 @@ def test_a_scanner_finds_no_label_of_its_own(server: Server) -> None:
 
 def test_the_page_is_in_the_format_that_the_scraper_accepts(server: Server) -> None:
     """The official parsers read it; it is compressed where the scraper says so."""
-    httpx.get(f"{server.url}/ok")
+    loopback.get(f"{server.url}/ok")
     text = page_of(server)
     modern = page_of(server, **OPENMETRICS)
-    with httpx.stream(
+    with loopback.stream(
         "GET", f"{server.url}/metrics", headers={"accept-encoding": "gzip"}
     ) as compressed:
         raw = b"".join(compressed.iter_raw())
@@ -107,7 +109,7 @@ def test_the_page_is_in_the_format_that_the_scraper_accepts(server: Server) -> N
 
 def test_an_exemplar_leads_to_a_line_and_a_scrape_makes_none(server: Server) -> None:
     """Its trace id is that of a request in the log; scrapes are not at INFO."""
-    trace_id = httpx.get(f"{server.url}/ok").headers["x-trace-id"]
+    trace_id = loopback.get(f"{server.url}/ok").headers["x-trace-id"]
 
     ids = {
         sample.exemplar.labels["trace_id"]
@@ -145,7 +147,7 @@ def workers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Se
 
 def ask(server: Server, times: int) -> None:
     """Send requests from several clients at once."""
-    with ThreadPoolExecutor(8) as pool, httpx.Client(headers=CLOSE, timeout=30) as client:
+    with ThreadPoolExecutor(8) as pool, loopback.client_of(server, headers=CLOSE) as client:
         asked = pool.map(client.get, [f"{server.url}/ok"] * times)
         assert {200} == {response.status_code for response in asked}
 
@@ -170,7 +172,7 @@ def test_workers_are_added_up_also_after_their_death(
     """
     server, folder = workers
     ask(server, 54)  # with 60 in all, each worker of gunicorn's could have served its 20 and ended
-    last = httpx.get(f"{server.url}/ok").headers["x-trace-id"]
+    last = loopback.get(f"{server.url}/ok").headers["x-trace-id"]
     server.wait_for(lambda: any(last in line for line in server.out), "the line")
     exemplars = [
         sample

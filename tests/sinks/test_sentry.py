@@ -14,8 +14,9 @@ import pytest
 
 from pantheon_obs import MissingExtraError, Settings, init_sentry
 from tests.sinks.receiver import Receiver
+from tests.support import loopback
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, Server, read_until, run_python, uvicorn
+from tests.support.server import Server, read_until, run_python, uvicorn
 
 sentry_sdk = pytest.importorskip("sentry_sdk")
 pytest.importorskip("fastapi")
@@ -43,13 +44,11 @@ class Run:
     def ask(self, server: Server, method: str, path: str) -> None:
         """Send a request with secrets in each part; keep the id of its response."""
         headers = {"Authorization": f"Bearer {SECRET}", "Cookie": f"session={SECRET}"}
-        with httpx.stream(
+        with loopback.stream(
             method,
             f"{server.url}{path}?token={SECRET}",
             headers={**headers, "X-Auth-Token": SECRET},
             content=json.dumps({"password": SECRET}),
-            trust_env=False,
-            timeout=SECONDS,
         ) as response:
             self.ids[path] = response.headers["x-trace-id"]
             try:

@@ -12,8 +12,9 @@ import pytest
 from tests.adapters.contract import ADAPTERS, PACKAGES
 from tests.apps.failures import SECRET
 from tests.sinks.receiver import Receiver
+from tests.support import loopback
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, uvicorn
+from tests.support.server import uvicorn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,12 +76,7 @@ class Story:
             }
             with (
                 uvicorn("tests.sinks.apps.kinds:app", env=env) as server,
-                httpx.Client(
-                    base_url=server.url,
-                    trust_env=False,
-                    timeout=SECONDS,
-                    limits=httpx.Limits(max_keepalive_connections=0),  # the server closes some
-                ) as client,
+                loopback.client_of(server, limits=loopback.ONE_EACH) as client,
             ):
                 # uvicorn ends by the signal, without `atexit`: what is not sent by then is lost.
                 receiver.wait_for(requests(self, client))

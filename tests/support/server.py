@@ -147,9 +147,6 @@ def uvicorn(
 ) -> Server:
     """Serve an app, `module:attribute` as seen from the project's root, under uvicorn.
 
-    A worker that answers late is not killed, as it would be after five seconds: on a busy machine
-    it may be slow.
-
     Args:
         app: The app.
         options: Further command-line options.
@@ -157,8 +154,7 @@ def uvicorn(
         ready: Whether to wait until it listens.
     """
     port = free_port()
-    patience = ("--timeout-worker-healthcheck", f"{SECONDS:.0f}")
-    arguments = (app, "--host", "127.0.0.1", "--port", str(port), *patience, *options)
+    arguments = (app, "--host", "127.0.0.1", "--port", str(port), *options)
     return Server("uvicorn", *arguments, port=port, env=env, ready=ready)
 
 

@@ -8,11 +8,11 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from examples.databases import Redis
 from tests.sinks.receiver import Receiver
+from tests.support import loopback
 from tests.support.lines import parse_line
 from tests.support.server import ROOT, SECONDS, Server, environment, free_port, read_until
 from tests.time.requests import adds_up, times
@@ -96,7 +96,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
                 )
             )
             page = f"http://127.0.0.1:{env['PANTHEON_OBS_METRICS_PORT']}/metrics"
-            observed.metrics = httpx.get(page, trust_env=False).text
+            observed.metrics = loopback.get(page).text
             worker.stop()  # its processes send what Sentry still has before they end
         observed.lines = [parse_line(line.encode()) for line in worker.out]
         observed.err = worker.err

@@ -5,11 +5,11 @@ from __future__ import annotations
 from linecache import getline
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
+from tests.support import loopback
 from tests.support.lines import parse_line
-from tests.support.server import SECONDS, uvicorn
+from tests.support.server import uvicorn
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ APP = "tests.time.apps.blocking:app"
 
 def get(server: Server, path: str) -> tuple[str, int]:
     """Request a path; return the trace id and the process that has answered."""
-    response = httpx.get(server.url + path, trust_env=False, timeout=SECONDS)
+    response = loopback.get(server.url + path)
     return str(response.headers["x-trace-id"]), int(response.text)
 
 

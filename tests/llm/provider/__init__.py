@@ -25,11 +25,12 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from tests.llm.provider import anthropic, gemini, openai_chat, openai_responses
+from tests.support.serving import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,12 +126,9 @@ class Server(ThreadingHTTPServer):
 @contextmanager
 def provider() -> Iterator[str]:
     """Serve, and yield the base URL."""
-    with Server() as server:
-        thread = Thread(target=server.serve_forever, args=[0.01])
-        thread.start()
+    server = Server()
+    with Serving(server) as serving:
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield serving.url
         finally:
             server.stopped.set()
-            server.shutdown()
-            thread.join()
