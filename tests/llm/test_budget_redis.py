@@ -646,6 +646,28 @@ class TestLost:
                 server.resume()
                 assert waited < SECONDS / 2
 
+    @pytest.mark.parametrize("kind", ["coroutine function", "function"])
+    def test_a_call_waits_in_vain_once(
+        self, server: Redis, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It asks before it is sent, and again when it has spent."""
+        monkeypatch.setattr(shared_script, "_TIMEOUT", SECONDS)
+        monkeypatch.setattr(shared_spending, "_LONG", SECONDS)
+
+        async def main() -> None:
+            await aspend()
+
+        with budget(1000.0, refuse=True, redis=client(server)):
+            spend()
+            server.pause()
+            monkeypatch.setattr(spending, "_LONGEST_WAIT", 2.0)
+            started = time.perf_counter()
+            spend() if kind == "function" else asyncio.run(main())
+            waited = time.perf_counter() - started
+            server.resume()
+
+        assert 1.9 < waited < 3.5
+
     def test_what_is_of_no_use_any_more_is_not_written(self, server: Redis) -> None:
         """The keys of a window that is long over have expired."""
         with fixed_clock(1_000_000) as move, budget(1.0, window=60, redis=client(server)) as each:

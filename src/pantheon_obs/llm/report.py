@@ -48,6 +48,7 @@ class LlmCall(Progress):
     outer: LlmCall | None = None  # the call whose own code has made it
     attributed: Mapping[str, Any] = MappingProxyType({})  # the fields that its cost is booked under
     awaited: tuple[Any, ...] = ()  # the updates that an async caller waits for, because of a budget
+    waited_in_vain = False  # for one of them, or of those that a caller in a thread waits for
     is_part = False  # of the outer call, which has the event for both
 
     def __init__(

@@ -12,7 +12,7 @@ from pantheon_obs.core.runtime import on_fork
 from pantheon_obs.llm.cost.spending import PER_DOLLAR, deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pantheon_obs.core.errors import BudgetExceeded
     from pantheon_obs.core.llm_events import LlmCallFinished
@@ -112,12 +112,24 @@ def _release(reserved: list[Any]) -> None:
 def _wait(call: Any, asked: list[Asked]) -> None:
     """Wait for Redis, but not long; leave it to `admit` and `catch_up` where an event loop runs."""
     updates = [(update, budget) for update, budget in asked if update is not None]
-    if updates and updates[0][0].in_loop:
+    if not updates:
+        return
+    if updates[0][0].in_loop:
         call.awaited = (*call.awaited, *updates)
         return
-    end = deadline()
+    end = _deadline(call)
     for update, _ in updates:
         update.wait(end)
+    _note(call, updates)
+
+
+def _deadline(call: Any) -> float:
+    """Return the end of the time that the call may wait from now on: it waits in vain once."""
+    return 0.0 if call.waited_in_vain else deadline()
+
+
+def _note(call: Any, waited_for: Sequence[Asked]) -> None:
+    call.waited_in_vain = not all(update.is_done for update, _ in waited_for)
 
 
 async def admit(call: Any) -> None:
@@ -138,9 +150,10 @@ async def admit(call: Any) -> None:
 async def catch_up(call: Any) -> None:
     """Wait, but not long, until the spending of the call is written."""
     asked, call.awaited = call.awaited, ()
-    end = deadline()
+    end = _deadline(call)
     for update, _ in asked:
         await update.wait_in_loop(end)
+    _note(call, asked)
 
 
 def _refuse(call: Any, error: BudgetExceeded) -> None:
