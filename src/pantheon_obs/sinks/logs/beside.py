@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.parsing import level_number
-from pantheon_obs.sinks.logs import recording
+from pantheon_obs.sinks.logs import writing
 from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler, disabled_loggers
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def write(settings: Settings) -> None:
     stop()
     stream = "stdout" if settings.log_stream == "auto" else settings.log_stream
     made = ObsHandler()
-    recording.start(made, replace(settings, log_stream=stream))
+    writing.start(made, replace(settings, log_stream=stream))
     handler = made
     logger = logging.getLogger(_LOGGER)
     logger.addHandler(handler)
@@ -45,7 +45,7 @@ def stop() -> None:
     global handler  # noqa: PLW0603 - as above
     if handler is None:
         return
-    recording.stop()
+    writing.stop()
     logger = logging.getLogger(_LOGGER)
     logger.removeHandler(handler)
     logger.propagate = True

@@ -18,9 +18,9 @@ from pantheon_obs.sinks.logs import (
     delivery,
     hooks,
     noticing,
-    recording,
     structlog_bridge,
     takeover,
+    writing,
 )
 from pantheon_obs.sinks.logs.handler import LogSink, ObsHandler
 
@@ -126,7 +126,7 @@ def _install(settings: Settings) -> ObsHandler:
         settings = replace(settings, log_stream="stderr" if hooks.in_command else "stdout")
     beside.stop()
     handler = _handler or ObsHandler()
-    recording.start(handler, settings)
+    writing.start(handler, settings)
     if _handler is None:
         _handler, _level_before = handler, logging.getLogger().level
     _take_over(_handler, anew=True)
@@ -225,7 +225,7 @@ def reset() -> None:
     """Undo the configuration as far as possible (used by `pantheon_obs.testing.reset`)."""
     global _handler, _is_starting
     beside.stop()
-    recording.stop()
+    writing.stop()
     structlog_bridge.uninstall()
     if _handler is None:
         return

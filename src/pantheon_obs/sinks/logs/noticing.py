@@ -55,11 +55,11 @@ def look_at_methods() -> None:
 
 def handlers_of(logger: logging.Logger) -> list[logging.Handler]:
     """List the handlers that get the records of a logger."""
-    handlers = logger.handlers
-    while logger.propagate and (parent := logger.parent) is not None:
-        logger = parent
-        handlers = handlers + logger.handlers if handlers else logger.handlers
-    return handlers
+    while not logger.handlers and logger.propagate and logger.parent is not None:
+        logger = logger.parent
+    if logger.parent is None or not logger.propagate:
+        return logger.handlers
+    return logger.handlers + handlers_of(logger.parent)
 
 
 def keeps_methods(kind: type[logging.Logger]) -> bool:

@@ -1,4 +1,4 @@
-"""Read attributes of a `LogRecord` that `logging` has not made so: filters may set anything."""
+"""Read the attributes of a `LogRecord` whatever they are: filters may set them to anything."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def moment_of(created: Any) -> float | None:  # noqa: ANN401 - as above
 
 
 def error_in(exc_info: object) -> BaseException | None:
-    """Find the exception of a record: it should be in a triple, or there is none."""
+    """Find the exception of a record in its `exc_info`, which should be a triple or None."""
     if isinstance(exc_info, tuple):
         exc_info = exc_info[1] if len(exc_info) > 1 else None
     return exc_info if isinstance(exc_info, BaseException) else None
