@@ -651,8 +651,8 @@ class TestLost:
         self, server: Redis, kind: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It asks before it is sent, and again when it has spent."""
-        monkeypatch.setattr(shared_script, "_TIMEOUT", SECONDS)
-        monkeypatch.setattr(shared_spending, "_LONG", SECONDS)
+        monkeypatch.setattr(redis_script, "_TIMEOUT", SECONDS)
+        monkeypatch.setattr(redis_spending, "_LONG", SECONDS)
 
         async def main() -> None:
             await aspend()
