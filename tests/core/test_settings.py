@@ -198,6 +198,7 @@ NONSENSE = [
     ("health_prefix", "health", "starts with a slash"),
     ("health_prefix", None, "starts with a slash"),
     ("metrics_path", "metrics", "starts with a slash"),
+    ("metrics_path", "/", "'/' is not accepted"),
     ("metrics_port", 0, "1 to 65535"),
     ("metrics_port", 9464.0, "1 to 65535"),
     ("metrics_port", "http", "1 to 65535"),
@@ -290,6 +291,7 @@ BAD_VARIABLES = [
     ("PANTHEON_OBS_TRUST_INBOUND", "maybe", "True"),
     ("SENTRY_TRACES_SAMPLE_RATE", "lots", "0.1"),
     ("PANTHEON_OBS_HEALTH_PREFIX", "health", "'/health'"),
+    ("PANTHEON_OBS_METRICS_PATH", "/", "None"),
     ("PANTHEON_OBS_LOG_DELIVERY", "pigeon", "'direct'"),
     ("PANTHEON_OBS_MAX_LINE_BYTES", "1MB", "1048576"),
 ]

@@ -195,6 +195,12 @@ def test_behind_a_root_path_the_prefix_follows_it() -> None:
         assert "pass" == loopback.get(f"{server.url}/health/ready").json()["status"]
 
 
+def test_the_prefix_may_be_the_root() -> None:
+    """A variable that is a slash alone stops no application."""
+    with serve("asgi", PANTHEON_OBS_HEALTH_PREFIX="/") as server:
+        assert "pass" == httpx.get(f"{server.url}/ready").json()["status"]
+
+
 class Lifespan:
     """A lifespan of an ASGI app, whose messages a test sends."""
 

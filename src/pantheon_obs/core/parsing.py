@@ -145,8 +145,13 @@ paths = _names_of(
 
 def path(value: object) -> str:
     """Read an absolute URL path; a slash at its end is dropped."""
-    word = value.strip() if isinstance(value, str) else ""
-    return _accept(word, "a path that starts with a slash", also=word[:1] == "/").rstrip("/")
+    word = value.strip().rstrip("/") if isinstance(value, str) else ""
+    return _accept(word, "a path that starts with a slash and a name", also=word[:1] == "/")
+
+
+def prefix(value: object) -> str:
+    """Read the path that others begin with; a slash, or nothing, is the root."""
+    return "" if value in ("", "/") else path(value)
 
 
 def registry(value: object) -> object:

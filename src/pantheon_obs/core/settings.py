@@ -105,7 +105,7 @@ class Settings:
     sentry_dsn: str | None = _option(None, parse.text, "SENTRY_DSN", secret=True)
     sentry_traces_sample_rate: float = _option(0.1, parse.rate, "SENTRY_TRACES_SAMPLE_RATE")
     sentry_send_default_pii: bool = _option(False, parse.boolean, "SENTRY_SEND_DEFAULT_PII")
-    health_prefix: str = _option("/health", parse.path, "PANTHEON_OBS_HEALTH_PREFIX")
+    health_prefix: str = _option("/health", parse.prefix, "PANTHEON_OBS_HEALTH_PREFIX")
     metrics_path: str | None = _option(None, parse.path, "PANTHEON_OBS_METRICS_PATH")
     metrics_port: int | None = _option(None, parse.port, "PANTHEON_OBS_METRICS_PORT")
     quiet_paths: tuple[str, ...] | None = _option(None, parse.paths, "PANTHEON_OBS_QUIET_PATHS")
