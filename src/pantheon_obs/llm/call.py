@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial, wraps
-from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from pantheon_obs.core.errors import refuse
@@ -217,10 +216,9 @@ class LlmCallHandle:
         """
         call = self._call
         call.begin_stream()
-        call.chunks += 1
         call.recent.append(chunk)
-        if call.chunks >= call.look_at:
-            call.look(chunk, perf_counter())
+        if len(call.recent) >= call.window:
+            call.look()
 
     def usage(self, usage: object) -> None:
         """Set the usage.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.llm.usage.fields import Memo, field, opener, stored, text
+from pantheon_obs.llm.usage.fields import Memo, field, stored, text
 from pantheon_obs.llm.usage.reported import Reported, count
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ _FREE_ITEM = re.compile(
 )
 _OWN_CITATIONS = ("document_citation", "function_citation")  # of the application's input
 SERVED = ("annotations", "executed_tools")  # results of the vendor's searches and tools
-open_message = opener(*SERVED)
 _FREE_TOOL = re.compile(r"web_search|web_fetch|advisor|tool_search_tool.*")  # of Anthropic's
 
 
