@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from pantheon_obs.llm.cost.price_list_loader import loader
 from tests.llm.test_usage import ENDED, MADE_OF, load, says
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from pantheon_obs.core.events import LlmCallFinished
 
@@ -155,3 +156,36 @@ def test_a_strange_chunk_in_the_middle_is_nothing(choices: object, events: Event
 
     [event] = events
     assert ("stop", "ok") == (event.finish_reason, event.outcome)
+
+
+def test_many_chunks_may_come_before_the_first_content(events: Events) -> None:
+    """Each of them is read, in a generator and in an async one."""
+    chunks = [*[piece({"role": "assistant"})] * MANY, piece({}, "stop", **USED)]
+
+    @llm_call
+    async def astream() -> AsyncIterator[Any]:
+        for chunk in chunks:
+            yield chunk
+
+    async def read_all() -> None:
+        assert len(chunks) == len([chunk async for chunk in astream()])
+
+    read(chunks)
+    asyncio.run(read_all())
+
+    ends = [(event.outcome, event.chunks, event.ttft_ms, event.input_tokens) for event in events]
+    assert [("ok", MANY + 1, None, 9)] * 2 == ends
+
+
+def test_each_chunk_counts_once(events: Events) -> None:
+    """LangChain's counts are added up, also those of an answer without any content."""
+    shape = {"content": "", "response_metadata": {}, "tool_call_chunks": []}
+    read(
+        [
+            {**shape, "usage_metadata": {"input_tokens": 9, "output_tokens": 1}},
+            {**shape, "usage_metadata": {"input_tokens": 0, "output_tokens": 3}},
+        ]
+    )
+
+    [event] = events
+    assert (9, 4) == (event.input_tokens, event.output_tokens)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.options import CallOptions
     from pantheon_obs.llm.usage.answer import Reported
 
-_WINDOW = 16  # chunks that are looked at in one go
-_NO_CHUNKS: deque[Any] = deque(maxlen=0)
+WINDOW = 16  # chunks that are looked at in one go after the first content
 _TEXT = frozenset({str, bytes, bytearray})
 
 
@@ -41,9 +39,11 @@ class Progress:
     first_chunk: float | None = None
     first_content: float | None = None
     streamed = False
-    chunks = 0
-    look_at = 0  # the number of chunks at which to look at them again
-    recent = _NO_CHUNKS  # the last ones
+    recent: Any = ()  # the list of the chunks that were not looked at yet
+    window = 1  # how many of them are looked at in one go
+    looked_at = 0  # the number of the earlier ones
+    last: Any = None  # the last of the earlier ones
+    counted: float  # when a method of the stream has counted a chunk
     producer = 0.0  # seconds spent inside the model's iterator
     latency = 0.0  # seconds from the start to the end
     complete = False  # whether the whole answer has arrived
@@ -56,21 +56,35 @@ class Progress:
         """Expect chunks."""
         if not self.streamed:
             self.streamed = True
-            self.recent = deque(maxlen=_WINDOW)
+            self.recent = []
+            self.counted = 0.0
 
-    def look(self, chunk: Any, now: float) -> None:
-        """Read each chunk up to the first content, then the last chunks if they report more."""
+    @property
+    def chunks(self) -> int:
+        """The number of all chunks."""
+        return self.looked_at + len(self.recent)
+
+    def look(self) -> bool:
+        """Read each chunk up to the first content, then the last chunks if they report more.
+
+        Return whether the first content is still to come.
+        """
         try:
+            chunks = [*self.recent]
+            del self.recent[: len(chunks)]
+            self.looked_at += len(chunks)
+            self.last = chunks[-1]
             if self.first_content is None:
-                self._read_first(chunk, now)
+                self._read_first(self.last)
             else:
-                self.look_at = self.chunks + _WINDOW
-                for each in without_pieces([*self.recent], priced=loader.prices is not None):
+                for each in without_pieces(chunks, priced=loader.prices is not None):
                     read(each, self.reported)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per chunk
             report("llm chunk", error)
+        return self.first_content is None
 
-    def _read_first(self, chunk: Any, now: float) -> None:
+    def _read_first(self, chunk: Any) -> None:
+        now = perf_counter()
         self.first_chunk = self.first_chunk or now
         content = True
         try:
@@ -81,7 +95,7 @@ class Progress:
         finally:
             if content:
                 self.first_content = now
-                self.look_at = self.chunks + _WINDOW
+                self.window = WINDOW
 
     def end(self, outcome: LlmOutcome, error_type: str | None = None) -> None:
         """Record how and when it ended."""
@@ -157,12 +171,9 @@ class Progress:
         if began is not None:
             self.producer += now - began
         try:
-            if self.recent:
-                recent = [*self.recent]
-                unread = self.chunks + _WINDOW - self.look_at
-                for chunk in recent[max(0, len(recent) - unread) :]:
-                    if type(chunk) not in _TEXT:
-                        read(chunk, self.reported)
+            for chunk in self.recent:
+                if type(chunk) not in _TEXT:
+                    read(chunk, self.reported)
         except Exception as error:  # noqa: BLE001 - as above
             report("llm chunk", error)
         return True

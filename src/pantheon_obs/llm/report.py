@@ -134,8 +134,8 @@ class LlmCall(Progress):
         kept = None if self.source is None else self.source()
         source = source if kept is None else kept
         attached = self.attached if self.attached is not None else attached_usage(source)
-        if source is None and self.recent:
-            source = self.recent[-1]
+        if source is None:
+            source = self.recent[-1] if self.recent else self.last
         found = find_usage(self.read_usage, source, attached, complete=self.complete)
         if found.error is not None:
             report(f"usage of llm.{self.options.operation}", found.error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from inspect import CO_ASYNC_GENERATOR, CO_GENERATOR, currentframe
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
@@ -44,10 +43,9 @@ class LlmCallHandle:
         """
         call = self._call
         call.begin_stream()
-        call.chunks += 1
         call.recent.append(chunk)
-        if call.chunks >= call.look_at:
-            call.look(chunk, perf_counter())
+        if len(call.recent) >= call.window:
+            call.look()
 
     def usage(self, usage: object) -> None:
         """Set the usage.

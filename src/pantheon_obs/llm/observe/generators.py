@@ -17,6 +17,7 @@ from pantheon_obs.core.calls import enter_frame, leave_context, leave_frame
 from pantheon_obs.core.chains import is_cancellation
 from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.cost.budget_checks import admit, catch_up
+from pantheon_obs.llm.progress import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.report import LlmCall
 
     Opener = Callable[..., tuple[Any, "Observer"]]
+
+_STEPS = range(WINDOW)  # between two looks at the chunks; a loop over it takes less than counting
 
 
 class Observer:
@@ -63,55 +66,54 @@ class CallFinalizer(Observer):
         self.call.settle()
 
 
-def generator_observer(open_inner: Opener) -> Callable[..., Generator[Any, Any, Any]]:
+def generator_observer(  # noqa: C901 - one loop in one piece: it runs per chunk
+    open_inner: Opener,
+) -> Callable[..., Generator[Any, Any, Any]]:
     """Make a generator function that runs the generator of `open_inner` under its observer."""
 
     def observed(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         inner, observer = open_inner(*args, **kwargs)
         call = observer.call
-        keep = call.recent.append
-        count, look_at = call.chunks, call.look_at
+        recent, reading = call.recent, call.first_content is None
         send: Callable[[Any], Any] = inner.send
         resume = send
         value: Any = None
         frame = enter_frame(inner.gi_frame, call)
         try:
             while True:
-                began = perf_counter()
-                try:
-                    chunk = resume(value)
-                except StopIteration as stop:
-                    observer.exhausted(began)
-                    return stop.value
-                except BaseException as error:
-                    value = None  # its traceback would keep alive the exception thrown in
-                    observer.failed(error, began)
-                    raise
-                if call.chunks == count:
-                    now = perf_counter()
-                    call.producer += now - began
-                    call.chunks = count = count + 1
-                    keep(chunk)
-                    if count >= look_at:
-                        call.look(chunk, now)
-                        look_at = call.look_at
-                else:  # the step went through a method that has counted the chunk
-                    count, look_at = call.chunks, call.look_at
-                value = None
-                try:
-                    value = yield chunk
-                    resume = send
-                except BaseException as error:  # noqa: BLE001 - all of them are passed on
-                    if isinstance(error, GeneratorExit):
-                        observer.abandoned()
-                    resume, value = inner.throw, _without_our_frame(error)
+                for _ in _STEPS:
+                    began = perf_counter()
+                    try:
+                        chunk = resume(value)
+                    except StopIteration as stop:
+                        observer.exhausted(began)
+                        return stop.value
+                    except BaseException as error:
+                        value = None  # its traceback would keep alive the exception thrown in
+                        observer.failed(error, began)
+                        raise
+                    if call.counted < began:  # else the step went through a method that counts
+                        call.producer += perf_counter() - began
+                        recent.append(chunk)
+                        if reading:
+                            reading = call.look()
+                    value = None
+                    try:
+                        value = yield chunk
+                        resume = send
+                    except BaseException as error:  # noqa: BLE001 - all of them are passed on
+                        if isinstance(error, GeneratorExit):
+                            observer.abandoned()
+                        resume, value = inner.throw, _without_our_frame(error)
+                if recent:
+                    call.look()
         finally:
             leave_frame(frame, call)
 
     return observed
 
 
-def async_generator_observer(  # noqa: C901, PLR0915 - one loop in one piece: it runs per chunk
+def async_generator_observer(  # noqa: C901 - as above
     open_inner: Opener,
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Make an async generator function, as `generator_observer`."""
@@ -121,48 +123,45 @@ def async_generator_observer(  # noqa: C901, PLR0915 - one loop in one piece: it
         call = observer.call
         if call.awaited:
             await admit(call)
-        keep = call.recent.append
-        count, look_at = call.chunks, call.look_at
+        recent, reading = call.recent, call.first_content is None
         send = inner.asend
         step: Any = _first_step(inner)
         token: Any = current_call.set(call)  # for tasks and threads that the first step starts
         frame = enter_frame(inner.ag_frame, call)
         try:
             while True:
-                began = perf_counter()
-                try:
-                    chunk = await step
-                except StopAsyncIteration:
-                    observer.exhausted(began)
-                    if call.awaited:
-                        await catch_up(call)
-                    return
-                except BaseException as error:
-                    step = None  # its traceback would keep alive the exception thrown in
-                    observer.failed(error, began)
-                    raise
-                if token is not None:
-                    leave_context(token)
-                    token = None
-                if call.chunks == count:
-                    now = perf_counter()
-                    call.producer += now - began
-                    call.chunks = count = count + 1
-                    keep(chunk)
-                    if count >= look_at:
-                        call.look(chunk, now)
-                        look_at = call.look_at
-                else:  # the step went through a method that has counted the chunk
-                    count, look_at = call.chunks, call.look_at
-                try:
-                    step = send((yield chunk))
-                except BaseException as error:
-                    # A loop that ends cancels the task that closes an abandoned generator.
-                    if isinstance(error, GeneratorExit) or is_cancellation(error):
-                        observer.abandoned()
-                        if inner.ag_running:
-                            raise  # the event loop is closing the inner one already
-                    step = inner.athrow(_without_our_frame(error))
+                for _ in _STEPS:
+                    began = perf_counter()
+                    try:
+                        chunk = await step
+                    except StopAsyncIteration:
+                        observer.exhausted(began)
+                        if call.awaited:
+                            await catch_up(call)
+                        return
+                    except BaseException as error:
+                        step = None  # its traceback would keep alive the exception thrown in
+                        observer.failed(error, began)
+                        raise
+                    if token is not None:
+                        leave_context(token)
+                        token = None
+                    if call.counted < began:  # else the step went through a method that counts
+                        call.producer += perf_counter() - began
+                        recent.append(chunk)
+                        if reading:
+                            reading = call.look()
+                    try:
+                        step = send((yield chunk))
+                    except BaseException as error:
+                        # A loop that ends cancels the task that closes an abandoned generator.
+                        if isinstance(error, GeneratorExit) or is_cancellation(error):
+                            observer.abandoned()
+                            if inner.ag_running:
+                                raise  # the event loop is closing the inner one already
+                        step = inner.athrow(_without_our_frame(error))
+                if recent:
+                    call.look()
         finally:
             leave_frame(frame, call)
             if token is not None:

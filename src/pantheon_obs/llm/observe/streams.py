@@ -66,10 +66,10 @@ def _next(method: Method, observed: ObservedClass) -> Method:
             current_call.reset(token)
         now = perf_counter()
         call.producer += now - began
-        call.chunks += 1
+        call.counted = now
         call.recent.append(chunk)
-        if call.chunks >= call.look_at:
-            call.look(chunk, now)
+        if len(call.recent) >= call.window:
+            call.look()
         return chunk
 
     return observed_next
@@ -95,10 +95,10 @@ def _anext(method: Method, observed: ObservedClass) -> Method:
             leave_context(token)
         now = perf_counter()
         call.producer += now - began
-        call.chunks += 1
+        call.counted = now
         call.recent.append(chunk)
-        if call.chunks >= call.look_at:
-            call.look(chunk, now)
+        if len(call.recent) >= call.window:
+            call.look()
         return chunk
 
     return observed_anext

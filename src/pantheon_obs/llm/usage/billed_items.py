@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from pantheon_obs.llm.usage.answer import OTHER, Reported
-from pantheon_obs.llm.usage.fields import Memo, field, field_at, items_of, opener, stored, text
+from pantheon_obs.llm.usage.fields import Memo, field, field_at, items_of, stored, text
 
 _WAYS = frozenset({"service_tier", "speed", "inference_geo"})
 # Counts besides tokens in a usage, which nobody pays for or which are read by their own names.
@@ -43,7 +43,6 @@ _FREE_ITEM = re.compile(
 )
 _OWN_CITATIONS = ("document_citation", "function_citation")  # of the application's input
 SERVED = ("annotations", "executed_tools")  # results of the vendor's searches and tools
-open_message = opener(*SERVED)
 _FREE_TOOL = re.compile(r"web_search|web_fetch|advisor|tool_search_tool.*")  # of Anthropic's
 
 
