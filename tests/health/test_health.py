@@ -699,6 +699,7 @@ def test_errors_of_checks_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"timeout": "1"}, "timeout='1' is not accepted"),
         ({"timeout": True}, "timeout=True is not accepted"),
         ({"cache_ttl": -1}, "cache_ttl=-1 is not accepted: use seconds, 0 to 3600"),
+        ({"details": print}, "details=<built-in function print> is not accepted: use a boolean"),
         ({"database": 5}, "database=5 is not accepted: use a callable without arguments"),
     ],
     ids=str,

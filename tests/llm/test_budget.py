@@ -606,6 +606,7 @@ class TestSwitches:
             ("window", {"window": []}),
             ("on_exceeded", {"on_exceeded": "mail"}),
             ("on_exceeded", {"on_exceeded": Client.agenerate}),
+            ("on_exceeded", {"on_exceeded": lambda: None}),
             ("redis", {"redis": "redis://localhost"}),
         ],
     )

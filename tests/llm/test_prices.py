@@ -353,6 +353,7 @@ async def asynchronous(_: object) -> float:
     [
         (3, "prices=3 is not accepted: use a mapping of model aliases to prices, or a function"),
         (asynchronous, "is not accepted: use a mapping of model aliases to prices, or a function"),
+        (lambda: 0.1, "is not accepted: use a mapping of model aliases to prices, or a function"),
         ({1: (1, 2)}, "prices: key=1 is not accepted: use a model's alias"),
         ({"": (1, 2)}, "prices: key='' is not accepted"),
         ({"fast": (1,)}, "prices['fast']=(1,) is not accepted: use (input, output[, cached_"),

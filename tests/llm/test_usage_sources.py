@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel
 
-from pantheon_obs import llm_call
+from pantheon_obs import ConfigError, llm_call
 from pantheon_obs.core import guard
 from pantheon_obs.core.context import Trace, begin, end
 from tests.llm.kinds import ChunkIterator
@@ -818,3 +818,10 @@ class TestSeveralResponses:
         llm_call(lambda: last)()
 
         assert ("ok", "partial", 560, 10) == tokens(events)
+
+
+@pytest.mark.parametrize("usage", [5, lambda: None, asyncio.sleep])
+def test_a_usage_that_cannot_read_a_result_is_refused(usage: Any) -> None:
+    """Each call would report a fault, and none would have its tokens."""
+    with pytest.raises(ConfigError, match=r"usage=.*: use a function of the result"):
+        llm_call(usage=usage)

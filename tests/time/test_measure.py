@@ -433,5 +433,6 @@ def test_other_names_are_refused(name: Any) -> None:
 
 def test_only_functions_can_be_decorated() -> None:
     """The message says so."""
-    with pytest.raises(ConfigError, match="use a function to decorate"):
-        measure("part")(3)  # type: ignore[type-var]
+    for other in (3, Exception):
+        with pytest.raises(ConfigError, match="use a function to decorate"):
+            measure("part")(other)  # type: ignore[type-var]

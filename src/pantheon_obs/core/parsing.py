@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import TypeVar
 
+from pantheon_obs.core.signatures import is_plain
+
 _T = TypeVar("_T")
 _ReadNames = Callable[[object], tuple[str, ...]]
 _Number = TypeVar("_Number", int, float)
@@ -162,7 +164,8 @@ def registry(value: object) -> object:
 
 def generator(value: object) -> object:
     """Read a function that makes an id."""
-    return _accept(value, "a callable that returns a new id, or None", also=callable(value))
+    accepted = "a function without arguments that returns a new id, or None"
+    return _accept(value, accepted, also=is_plain(value))
 
 
 def options(value: object) -> dict[str, object]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import inspect
 from types import MemberDescriptorType
+from typing import TYPE_CHECKING, TypeGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def takes(function: object, *arguments: str) -> bool:
@@ -21,6 +25,12 @@ def cannot_take(function: object, *arguments: str) -> bool:
         return True
     signature = _signature_of(function)
     return signature is not None and not _fits(signature, arguments)
+
+
+def is_plain(function: object, *arguments: str) -> TypeGuard[Callable[..., object]]:
+    """Whether a call with these positional arguments may return a value at once."""
+    waits = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return not (cannot_take(function, *arguments) or any(kind(function) for kind in waits))
 
 
 def _signature_of(function: object) -> inspect.Signature | None:

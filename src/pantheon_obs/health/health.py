@@ -66,6 +66,8 @@ class Health:
     ) -> None:
         self._timeout = _seconds("timeout", timeout, LONGEST_TIMEOUT)
         self._cache_ttl = _seconds("cache_ttl", cache_ttl, 3600.0, or_zero=True)
+        if type(details) is not bool:
+            refuse("details", details, "a boolean")
         self.details = details
         self.drained = False
         self.lifespans = Lifespans()

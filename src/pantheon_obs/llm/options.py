@@ -8,7 +8,9 @@ from enum import Enum
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.core.signatures import is_plain
 from pantheon_obs.llm.usage.fields import field, text
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ class CallOptions:
     pricing: Pricing | None = None
     sdk: Sdk | None = None
     method: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.usage is not None and not is_plain(self.usage, "result"):
+            refuse("usage", self.usage, "a function of the result")
 
 
 def alias_finder(

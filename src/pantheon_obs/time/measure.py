@@ -63,7 +63,7 @@ class measure:  # noqa: N801 - reads as the function that it is used as
 
     def __call__(self, function: Callable[_P, _T], /) -> Callable[_P, _T]:
         """Measure each call of a function; its kind and signature stay as they are."""
-        if not callable(function):
+        if isinstance(function, type) or not callable(function):
             refuse("function", function, "a function to decorate")
         if is_off():
             return function

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from _thread import start_new_thread
 from decimal import Decimal
-from inspect import iscoroutinefunction
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from pantheon_obs.core.context import is_apart
 from pantheon_obs.core.errors import BudgetExceeded, refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.in_force import in_force
+from pantheon_obs.core.signatures import is_plain
 from pantheon_obs.core.switch import is_off
 from pantheon_obs.core.undoable import Undoable
 from pantheon_obs.llm.cost.budget_checks import as_key, budgets
@@ -103,8 +103,7 @@ class Budget(Undoable):
         if window not in WINDOWS:
             accepted = f"one of {', '.join(WINDOWS)}, or a number of seconds, 0.001 or more"
             window = _number("window", window, _SHORTEST, accepted)
-        is_plain = callable(on_exceeded) and not iscoroutinefunction(on_exceeded)
-        if on_exceeded is not None and not is_plain:
+        if on_exceeded is not None and not is_plain(on_exceeded, "key", "spent"):
             refuse("on_exceeded", on_exceeded, "a plain function of a key and the dollars spent")
         self._on_exceeded = on_exceeded
         self.nanodollars = max(1, round(self._usd * PER_DOLLAR))

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from importlib.util import find_spec
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, TypeAlias
 
 from pantheon_obs.core.errors import refuse, require
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.llm_events import REFUSED
+from pantheon_obs.core.signatures import is_plain
 from pantheon_obs.llm.cost.price_list import TOKENS
 from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.llm.options import CallOptions, Pricing
@@ -157,7 +157,7 @@ def pricing_of(prices: object, provider: str | None = None) -> Pricing | None:
         for alias, price in table.items():
             _warn_of(alias, price, provider)
         return Pricing(partial(_by_table, table), final=False)
-    if not callable(prices) or iscoroutinefunction(prices):
+    if not is_plain(prices, "call"):
         refuse("prices", prices, _PRICES)
     return Pricing(partial(_by_callable, prices), final=True)
 
