@@ -625,6 +625,16 @@ def test_a_text_that_does_not_fit_keeps_64_kib(logged: Logged) -> None:
     assert line["few"].startswith("a b " * 200_000)
 
 
+def test_the_name_beside_a_value_is_one_of_the_first_fields() -> None:
+    """To read all fields for each value of a very large mapping would take quadratic time."""
+    named = {"name": "DB_PASSWORD", "value": "hunter2"}
+    many = {f"value{number}": "x" for number in range(20_000)}
+
+    redactor = Redactor()
+    cleaned = [redactor.clean(fields) for fields in (named | many, many | named)]
+    assert [REDACTED, "hunter2"] == [fields["value"] for fields in cleaned]
+
+
 def test_a_name_and_a_value_of_the_line_itself_belong_together(logged: Logged) -> None:
     """Fields of the line are judged as those of a mapping."""
     configure_logging(log_format="json")

@@ -6,6 +6,8 @@ Forms of browsers and XML have them in attributes, pydantic's errors on the line
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pantheon_obs.sinks.redact.keys import NAMES, PARTS, words_of
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.redact.keys import RuleOf
     from pantheon_obs.sinks.redact.rules import Rule
 
+_FIELDS = 32  # a mapping with a name and its value has few
 _NEAR = 160
 _quote = r"\\*[\"'`]"
 # A field whose value is a name: `name="DB_PASSWORD"`, `'loc': ('body', 'password')`.
@@ -35,7 +38,7 @@ _parts = re.compile("[{}<>]").split
 
 def rule_of_fields(fields: Fields, rule_of: RuleOf) -> Rule | None:
     """Find the rule for a value that one of the fields around it may name."""
-    for key, value in fields:
+    for key, value in islice(fields, _FIELDS):
         last = _last_word(key) if isinstance(key, str) else ""
         if last not in NAMES:
             continue
@@ -75,6 +78,7 @@ def rule_in_text(text: str, first: int, start: int, rule_of: RuleOf) -> Rule | N
     return None
 
 
+@lru_cache(4096)
 def _last_word(key: str) -> str:
     return words_of(key)[-1].lower()
 
