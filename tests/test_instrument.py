@@ -385,6 +385,15 @@ def test_inbound_ids_can_be_distrusted() -> None:
     assert "theirs" not in str(events)
 
 
+@pytest.mark.parametrize("level", ["INFO", "TRACE", "15"])
+def test_each_accepted_level_is_announced(level: str, lines: list[dict[str, Any]]) -> None:
+    """Whatever level `log_level` accepts, the line that names it fits the schema."""
+    instrument(starlette_app(), log_level=level)
+
+    [configured] = [line for line in lines if line["event"] == "observability_configured"]
+    assert level == configured["log_level"]
+
+
 def test_a_quiet_path_has_its_line_at_debug() -> None:
     """The requests of probes are not in the log at INFO."""
     with capture_events() as events:
