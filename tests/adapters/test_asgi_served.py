@@ -124,6 +124,24 @@ def test_a_stream_that_the_application_leaves_unfinished(
     ]
 
 
+def test_a_cancellation_that_nobody_has_asked_for_keeps_the_server_s_line() -> None:
+    """The task runs on, and the client gets a 500: that line alone has the traceback."""
+    trace_id = str(uuid.uuid4())
+    with uvicorn("tests.adapters.apps.stopping:app") as server:
+        with server.connect() as connection:
+            fields = f"X-Trace-ID: {trace_id}\r\nConnection: close"
+            connection.sendall(f"GET /future HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n".encode())
+            answer = read_all(connection)
+        server.stop()
+        lines = [json.loads(line) for line in server.out if trace_id in line]
+
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert [("cancelled", None), (None, "CancelledError: nobody waits")] == [
+        (line.get("outcome"), line.get("exception", "").rpartition(".")[2] or None)
+        for line in lines
+    ]
+
+
 @pytest.mark.parametrize("path", ["/page", "/relayed/page"])
 @pytest.mark.parametrize("serve", [uvicorn, hypercorn])
 def test_a_server_may_report_the_end_of_the_last_part_before_it_has_taken_it(

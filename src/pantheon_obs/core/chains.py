@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from pantheon_obs.core.runtime import running_loop
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,3 +43,14 @@ def is_cancellation(error: BaseException) -> bool:
     Importing asyncio takes as long as importing the library.
     """
     return isinstance(error, getattr(sys.modules.get("asyncio"), "CancelledError", ()))
+
+
+def is_requested(cancellation: BaseException) -> bool:
+    """Whether somebody has cancelled the task that runs here, if the exception is a cancellation.
+
+    Otherwise the task has awaited something else that was cancelled, and nothing ends it. Without
+    a task of asyncio it cannot be known.
+    """
+    loop = running_loop()
+    task = None if loop is None else sys.modules["asyncio"].current_task(loop)
+    return is_cancellation(cancellation) and (task is None or task.cancelling() > 0)

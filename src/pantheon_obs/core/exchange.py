@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.chains import is_cancellation
+from pantheon_obs.core.chains import is_requested
 from pantheon_obs.core.context import Trace, apart
 from pantheon_obs.core.events import CLIENT_ERROR, SERVER_ERROR, BackgroundFailed, RequestFinished
 from pantheon_obs.core.failures import escape, note, root_of, share_log
@@ -202,7 +202,7 @@ class Exchange(Trace, Facts):
         """Decide the outcome and emit the event, unless that was done before."""
         outcome, error = decide(self)
         escaped, code = self.error, self.status_code or 0
-        if escaped is not None and (is_cancellation(escaped) or is_departure(self, escaped)):
+        if escaped is not None and (is_requested(escaped) or is_departure(self, escaped)):
             note(escaped).settle()
         is_usual = outcome == "ok" and escaped is None and code < CLIENT_ERROR
         if self.event_pending:

@@ -1,4 +1,4 @@
-"""Streams that the application leaves unfinished: when the server stops, or at once."""
+"""Requests that the application leaves unfinished: when the server stops, or at once."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ async def service(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] != "http":
         msg = "no lifespan"
         raise ValueError(msg)
+    if scope["path"] == "/future":  # of which somebody else thinks that nobody waits
+        future = asyncio.get_running_loop().create_future()
+        future.cancel("nobody waits")
+        await future
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"data: first\n\n", "more_body": True})
     if scope["path"] == "/events":
