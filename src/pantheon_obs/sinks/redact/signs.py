@@ -40,8 +40,7 @@ _OPTION = r"-(?<![\w.-].)(?=-?[A-Za-z])"  # its name follows: `--token S`
 # Between a name and its sign may stand its number, and quotes, brackets and blanks.
 _MARKS = r"\"'`\[\]\\ (%"
 _BETWEEN = rf"[\d_{_MARKS}]"
-_ENCODED = "(?<=%(?:22|5[Dd]).)"
-_ARROW = "(?<=[^=]=>)"
+_ENCODED_OR_ARROW = "(?<=%(?:22|5[Dd]).|.[^=]=>)"  # behind any name
 # Behind more than two of them, any name may be one of a secret: `\\\"`, `[0]`, `_12`, `2_1`.
 _FAR = rf"(?<=(?! \d){_BETWEEN}{{2}}[{_MARKS}].)|(?<=_\d\d.)|(?<=\d_\d.)"
 
@@ -70,7 +69,7 @@ def _name(extra: Iterable[str]) -> str:
     """Make the pattern of a name before a sign."""
     nearest, nearer, near = (_name_before(between, extra) for between in (0, 1, 2))
     behind = rf"(?<={_BETWEEN}.)(?:{nearer}|(?<={_BETWEEN}..)(?:{near}|{_FAR}))"
-    return f"(?:{nearest}|{_ENCODED}|{_ARROW}|{behind})"
+    return f"(?:{nearest}|{_ENCODED_OR_ARROW}|{behind})"
 
 
 def _name_before(between: int, extra: Iterable[str]) -> str:
