@@ -64,8 +64,8 @@ _PARTS = {
         "adapters/django/exchange.py:__init__",
     ),
     "decides the outcome, makes the event and its fields": (
-        *("core/exchange", "core/outcome", "core/texts", "adapters/asgi_exchange.py:route"),
-        *("adapters/routes", "core/events", "core/llm_events", "core/pipeline"),
+        *("core/exchange", "core/facts", "core/outcome", "core/texts", "core/events"),
+        *("core/llm_events", "core/pipeline", "adapters/asgi_exchange.py:route", "adapters/routes"),
     ),
     "passes messages on, with the id, and looks at them": (
         *("adapters/asgi_exchange", "adapters/asgi_headers", "core/response_headers"),

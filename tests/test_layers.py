@@ -231,6 +231,44 @@ def products_named_in(source: Path) -> list[str]:
     ]
 
 
+def facts_of_core(source: Path) -> set[str]:
+    """Name the attributes of core's traces and exchanges."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in source.glob("core/*.py")]
+    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    names = {"Trace", "Facts"}
+    for _ in classes:  # the longest way from a class to its first ancestor
+        names |= {each.name for each in classes if names & set(map(ast.unparse, each.bases))}
+    chosen = [each for each in classes if each.name in names]
+    return {
+        node.id
+        for each in chosen
+        for statement in each.body
+        if isinstance(statement, ast.Assign | ast.AnnAssign)
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    } | {name for each in chosen for _, name in assigned_in(each)}
+
+
+def assigned_in(tree: ast.AST) -> list[tuple[int, str]]:
+    """List the attributes that are assigned or deleted, with their lines."""
+    return sorted(
+        (node.lineno, node.attr)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
+    )
+
+
+def facts_set_by_adapters(source: Path) -> list[str]:
+    """Find the places where an adapter sets a fact of core, in place of reporting it."""
+    facts = facts_of_core(source)
+    return [
+        f"{path.relative_to(source)}:{line}: {name}"
+        for path in sorted((source / "adapters").rglob("*.py"))
+        for line, name in assigned_in(ast.parse(path.read_text(encoding="utf-8")))
+        if name in facts
+    ]
+
+
 def plant(source: Path, module: str, text: str) -> None:
     """Write a module into an empty package."""
     planted = source / module
@@ -261,6 +299,11 @@ def test_no_module_is_long() -> None:
 def test_core_names_no_product() -> None:
     """Code, docstrings and comments of core name no framework, server, SDK or back-end."""
     assert [] == products_named_in(SOURCE)
+
+
+def test_adapters_report_facts_and_set_none() -> None:
+    """No adapter assigns an attribute of a trace or an exchange: core's methods do."""
+    assert [] == facts_set_by_adapters(SOURCE)
 
 
 def test_the_checker_has_modules_to_read() -> None:
@@ -409,3 +452,18 @@ def test_a_product_that_core_names_is_found(tmp_path: Path) -> None:
     plant(tmp_path, "core/a.py", "sentry_dsn = 1\n# as Django does\n")
 
     assert ["core/a.py:2: # as Django does"] == products_named_in(tmp_path)
+
+
+def test_a_fact_that_an_adapter_sets_is_found(tmp_path: Path) -> None:
+    """One that a class of core declares, or assigns in a method; others are the adapter's own."""
+    plant(tmp_path, "core/a.py", "class Facts:\n    gone: bool = False\n    left = False")
+    plant(tmp_path, "core/b.py", "class Both(Facts, A):\n    def f(self):\n        self.size = 1")
+    plant(tmp_path, "core/c.py", "class Other:\n    own = 1")
+    plant(
+        tmp_path,
+        "adapters/a.py",
+        "x.gone = x.own = x.left\nx.y, x.left = 1, 2\nx.size += 1\ndel x.gone",
+    )
+
+    found = ["1: gone", "2: left", "3: size", "4: gone"]
+    assert [f"adapters/a.py:{each}" for each in found] == facts_set_by_adapters(tmp_path)

@@ -153,3 +153,21 @@ def test_a_websocket_without_a_sink_has_its_id() -> None:
     silent.serve()
 
     assert [b"mine"] == accepting.ids == silent.ids
+
+
+def test_messages_without_a_type_are_passed_on(events: list[dict[str, Any]]) -> None:
+    """The other side judges them; neither counts as a message of the websocket."""
+    received: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(ACCEPT)
+        received.append(await receive())
+        await send({"text": "hello"})
+        received.append(await receive())
+
+    server = Server(app, {"text": "hi"}, leaves(1000), type="websocket")
+    server.serve()
+
+    assert [{"text": "hi"}, leaves(1000)] == received
+    assert {"text": "hello"} == server.sent[-1]
+    assert [(0, 0)] == [(event["messages_in"], event["messages_out"]) for event in events]

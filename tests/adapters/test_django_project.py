@@ -357,6 +357,7 @@ def test_each_request_has_one_line_however_its_response_ends(sections: Sections)
         "/dropped": ("client_disconnected", 200, None),
         "/never-read": ("client_disconnected", 200, None),
         "/head": ("ok", 200, None),
+        "/read": ("ok", 200, None),
         "/twice": ("ok", 200, None),
         "/text": ("no_response", None, None),
         "/broken": ("ok", 200, None),

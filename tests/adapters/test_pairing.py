@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from functools import partial
@@ -160,15 +161,30 @@ def test_an_app_over_wsgi_that_raises(counter: Counter, error: BaseException) ->
     assert (1, 1, 0) == counter.report()
 
 
-def test_django() -> None:
-    """A request of Django may end in each of these ways, under WSGI and ASGI."""
-    pytest.importorskip("django")
-    program = subprocess.run(
-        [sys.executable, "-m", "tests.adapters.django_pairs"],
+def counts_of(*program: str) -> tuple[list[int], str]:
+    """Run a program that prints counts; return them and its standard error."""
+    done = subprocess.run(
+        [sys.executable, "-m", *program],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=False,
     )
+    return json.loads(done.stdout or "[]"), done.stderr
 
-    assert "[13, 13, 0]" == program.stdout, program.stderr
+
+def test_django() -> None:
+    """A request of Django may end in each of these ways, under WSGI and ASGI."""
+    pytest.importorskip("django")
+    counts, errors = counts_of("tests.adapters.django_pairs")
+
+    assert [13, 13, 0] == counts, errors
+
+
+@pytest.mark.parametrize(("kind", "rpcs"), [("sync", 12), ("aio", 18)])
+def test_grpc(kind: str, rpcs: int) -> None:
+    """An RPC may end in each of these ways: its client leaves, or its server stops."""
+    pytest.importorskip("grpc")
+    counts, errors = counts_of("tests.adapters.grpc_pairs", kind, "0")
+
+    assert [rpcs, rpcs, 0] == counts, errors

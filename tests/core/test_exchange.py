@@ -11,6 +11,7 @@ import pytest
 
 from pantheon_obs.core import guard, pipeline
 from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.core.outcome import must_answer
 from pantheon_obs.core.websocket import WebsocketExchange
 
 if TYPE_CHECKING:
@@ -211,14 +212,15 @@ def test_the_event_of_a_5xx_waits_for_its_exception(collected: list[Any]) -> Non
 
 
 def test_we_must_answer_until_a_response_starts() -> None:
-    """We do not answer if the client has gone or a framework around us answers."""
-    failed, answered, left, enclosed = (Exchange("one") for _ in range(4))
+    """We do not answer if the client has gone, a framework around us answers, or we have."""
+    failed, answered, left, done = (Exchange("one") for _ in range(4))
     answered.started(200)
     left.client_left()
-    enclosed.framework_answers = True
+    done.answered_by_us()
 
-    exchanges = [failed, answered, left, enclosed]
-    assert [True, False, False, False] == [exchange.owes_response for exchange in exchanges]
+    exchanges = [failed, answered, left, done]
+    assert [True, False, False, False] == [must_answer(each, others_do=False) for each in exchanges]
+    assert not must_answer(failed, others_do=True)
 
 
 def test_an_exchange_holds_no_exception_when_it_is_over(collected: list[Any]) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pantheon_obs.core.outcome import Facts, decide, is_background
+from pantheon_obs.core.facts import Facts
+from pantheon_obs.core.outcome import decide, is_background
 
 FAILED = LookupError("failed")
 ANSWERED = ZeroDivisionError("answered")

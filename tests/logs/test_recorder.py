@@ -451,7 +451,7 @@ def test_three_services_keep_the_same_traces_and_their_counts_are_restored(logge
         body: Any = WsgiMiddleware(wsgi)(environ, lambda *_: lambda _: None)  # type: ignore[arg-type]
         list(body)
         body.close()
-        task = TaskRun(trace_id, "id", task="t", queue=None, retries=0)
+        task = TaskRun(trace_id, "id", task="t", queue=None, retries=0, quiet=False, bound={})
         begin(task)
         pipeline.started(task)
         task.finish("SUCCESS", seconds=0.1)
@@ -536,7 +536,7 @@ def test_a_task_with_llm_calls_is_written_whatever_the_rate(logged: Logged) -> N
     configure_logging(log_format="json", keep_rate=0)
 
     def run(work: Work) -> None:
-        task = TaskRun("task-1", "id", task="t", queue=None, retries=0)
+        task = TaskRun("task-1", "id", task="t", queue=None, retries=0, quiet=False, bound={})
         begin(task)
         pipeline.started(task)
         work()

@@ -399,7 +399,7 @@ def test_a_request_that_has_not_blocked_has_none(
 ) -> None:
     """Nor has a task, which has no loop of its own."""
     other = Exchange("other")
-    task = TaskRun("task", "id", task="t", queue=None, retries=0)
+    task = TaskRun("task", "id", task="t", queue=None, retries=0, quiet=False, bound={})
     for trace in (other, task):
         block = blocks.Block(0.0, 0.0, SLOW, trace)
         block.mark()

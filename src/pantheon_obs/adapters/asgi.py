@@ -5,13 +5,13 @@ Pure ASGI, nothing buffered: each message goes on as soon as it comes. https://a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pantheon_obs.adapters.asgi_exchange import AsgiExchange, AsgiHttp
 from pantheon_obs.adapters.asgi_headers import headers_in_scope, read_once
 from pantheon_obs.adapters.asgi_lifespan import FAILURES, send_failed
 from pantheon_obs.adapters.asgi_websocket import AsgiWebsocket
-from pantheon_obs.adapters.routes import route_template
+from pantheon_obs.adapters.routes import noting_route
 from pantheon_obs.adapters.routes_mounts import Mounts
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.asgi_types import type_of
@@ -41,7 +41,6 @@ _EXCHANGES: dict[str, type[AsgiHttp | AsgiWebsocket]] = {
     "websocket": AsgiWebsocket,
 }
 
-_NOT_FOUND = 404
 _LIFESPAN_ERRORS = {row.lifespan_error for row in PRODUCTS if row.lifespan_error}
 _ACCEPTED = (
     "an ASGI application: app.add_middleware(TraceIdMiddleware); for WSGI it is "
@@ -113,18 +112,16 @@ class TraceIdMiddleware:
         if type(headers) is not list and type(headers) is not tuple:
             headers = read_once(scope, headers)
         trace_id, upstream = self._identity.read(headers)
-        exchange = exchange_class(trace_id, self._response_headers, scope, receive, send)
+        exchange = exchange_class(
+            trace_id, self._response_headers, self._mounts, scope, receive, send
+        )
         if upstream is not None:
             attach(exchange, upstream)
-        if self.on_startup is None and "app" in scope:
-            # Added by hand within a framework, which has its own answer to an error.
-            exchange.framework_answers = True
         # Not on a copy: code around us reads there the values that the framework's router has left.
         scope[KEY] = exchange
         begin(exchange)
         try:
             if pipeline.sinks:
-                exchange.mounts = self._mounts
                 exchange.watch(
                     scope.get("method", ""),
                     scope.get("path", ""),
@@ -139,12 +136,12 @@ class TraceIdMiddleware:
             await app(scope, receive, exchange.send)
             if exchange.event_pending or not exchange.response_started:
                 exchange.returned()
-                await exchange.answer()
+                await exchange.answer(others_do=self._is_inner(scope))
                 exchange.finish()
         except BaseException as error:
             exchange.escaped(error)
             try:
-                await exchange.answer()
+                await exchange.answer(others_do=self._is_inner(scope))
             finally:
                 exchange.finish()
             raise
@@ -152,6 +149,10 @@ class TraceIdMiddleware:
             scope.pop(KEY, None)
             self._open.discard(exchange)
             end(exchange)
+
+    def _is_inner(self, scope: Scope) -> bool:
+        """Whether it was added by hand within a framework, which answers an error by itself."""
+        return self.on_startup is None and "app" in scope
 
     async def _pass_through(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a connection on; within an outer trace of ours there is nothing to add."""
@@ -168,7 +169,7 @@ class TraceIdMiddleware:
             outer.passed_on(scope)
         elif outer is not None:
             try:
-                await app(scope, receive, send)
+                await app(scope, receive, noting_route(outer, scope, send, self._mounts))
             except Exception as error:  # the code that translates the protocol may not raise it
                 outer.note_unhandled(error)
                 raise
@@ -211,14 +212,9 @@ class TraceIdMiddleware:
 
     def _is_within(self, scope: Scope) -> bool:
         """Whether the request has a trace in another protocol, which then stands in the scope."""
-        path, root_path = scope.get("path", ""), scope.get("root_path", "")
-        outer: Any = enclosing(AsgiExchange, path, headers_in_scope, scope)
+        outer = enclosing(AsgiExchange, scope.get("path", ""), headers_in_scope, scope)
         if outer is not None:
             scope[KEY] = outer
-            named = self._mounts.template_of
-            outer.route_of = lambda _environ: route_template(
-                scope, root_path, path, named, found=outer.status_code != _NOT_FOUND
-            )
         return outer is not None
 
     def _start(self, *, again: bool = False, serves: bool = True) -> None:

@@ -9,10 +9,11 @@ from pantheon_obs.adapters.asgi_denials import ANSWER_500
 from pantheon_obs.adapters.asgi_headers import headers_in_scope, with_id
 from pantheon_obs.adapters.asgi_lifespan import is_stopping
 from pantheon_obs.adapters.asgi_relays import is_relayed
-from pantheon_obs.adapters.routes import ROUTE, leaves_route, route_template
+from pantheon_obs.adapters.routes import NOT_FOUND, ROUTE, leaves_route, route_template
 from pantheon_obs.core.asgi_types import type_of
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.core.outcome import must_answer
 from pantheon_obs.products import PRODUCTS
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 _START, _PART = "http.response.start", "http.response.body"
 _BODY = frozenset({_PART, "http.response.zerocopysend", "http.response.pathsend"})
-_NOT_FOUND = 404
 
 _guard = Guard("asgi exchange")
 
@@ -32,33 +32,37 @@ class AsgiExchange(Exchange):
 
     departures = frozenset(name for row in PRODUCTS for name in row.departures)
     accepted = True  # of a websocket's handshake
-    mounts: Mounts  # of the outermost application
-    route_within: str | None = None  # in a WSGI application that serves the request
-    apps: tuple[object, ...] = ()  # further ones that serve the request, with mounts of their own
+    _apps: tuple[object, ...] = ()
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - by name they would take longer, for each request
         self,
         trace_id: str,
         headers: ResponseHeaders[bytes],
+        mounts: Mounts,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
         Exchange.__init__(self, trace_id)  # `super()` takes longer, for each request
         self._response_headers = headers
+        self._mounts = mounts
         self.scope = scope
         self._receive, self._send = receive, send
-        # As in `watch`: read for each message.
-        self.event_pending = self.response_started = self.waits_for_close = False
+
+    def served_by(self, app: object) -> None:
+        """A further application serves the request, with mounts of its own."""
+        self._apps += (app,)
+
+    def routed(self, template: str) -> None:
+        """A router has matched that leaves no template in the scope: leave it there."""
+        self.scope[ROUTE] = template
 
     def route(self) -> str | None:
         """The route's template, as the router has left it in the scope."""
         scope = self.scope
-        if self.route_within is not None:
-            scope[ROUTE] = self.route_within
-        elif "endpoint" not in scope and "path_template" not in scope and ROUTE not in scope:
+        if "endpoint" not in scope and "path_template" not in scope and ROUTE not in scope:
             return None  # of a plain application, without the calls below
-        found = self.accepted and self.status_code != _NOT_FOUND
+        found = self.accepted and self.status_code != NOT_FOUND
         return route_template(scope, self._mount, self.path, self._named, found=found)
 
     def request_headers(self) -> dict[str, str]:
@@ -66,7 +70,7 @@ class AsgiExchange(Exchange):
         return headers_in_scope(self.scope)
 
     def _named(self, real: str) -> str:
-        return self.mounts.template_of(real, self.scope.get("router"), *self.apps)
+        return self._mounts.template_of(real, self.scope.get("router"), *self._apps)
 
     def passed_on(self, scope: Scope) -> None:
         """The request reaches another instrumented application, perhaps in a copy of the scope."""
@@ -108,14 +112,10 @@ class AsgiHttp(AsgiExchange):
             self.send_failed(error)
             self._not_sent(message)
             raise
-        if not self.event_pending:
-            self.response_started = self.response_started or starts
-            if not starts:
-                self._sent_late(message)
-            return
         try:
             if starts:
-                self._look_for_client()
+                if self.event_pending:
+                    self._look_for_client()
                 self.started(message.get("status"), message["headers"])
             elif self.streaming and self.first_byte and kind == _PART and message.get("more_body"):
                 # The middle of a stream, where `part` changes nothing: 3,900 instructions for a
@@ -127,43 +127,36 @@ class AsgiHttp(AsgiExchange):
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per message
             report("asgi exchange", error)
 
-    def _sent_late(self, message: Message) -> None:
-        """Note the body's end, if the event was emitted while that was being sent."""
-        with _guard:
-            is_last = message["type"] in _BODY and not message.get("more_body")
-            self.response_complete |= is_last and self.response_started
-
     def _sent(self, message: Message, *, gone: bool) -> None:
         """A part of the body was handed to the server; the client may have been gone before."""
         body = message.get("body")
         gone = gone or (self._cycle is not None and self._cycle.disconnected)
         if gone and (body or message["type"] != _PART):
-            self.client_left()
-            self.content_lost = True
+            self.part_lost()
         if message.get("more_body", False):
             self.part(len(body or b""))
         elif body and not self.streaming:  # the whole body in one message, as most are
             self.complete()
         else:
-            self.client_gone &= gone
-            self._end()
+            self._end(gone=gone)
 
     def _not_sent(self, message: Message) -> None:
         with _guard:
             is_end = not (message.get("body") or message.get("more_body"))
             if is_end and self.response_started and message["type"] == _PART:
-                self._end()  # nothing of it is lost
+                self._end(gone=self.client_gone)  # nothing of it is lost
 
     def returned(self) -> None:
         """The application's call has returned, in the middle of its body if the server stops."""
         super().returned()
-        if self.response_started and not self.response_complete:
-            self.stopping = is_stopping()
+        if self.response_started and not self.response_complete and is_stopping():
+            self._look_for_client()  # one that has left counts for more
+            self.shut_down()
 
-    def _end(self) -> None:
+    def _end(self, *, gone: bool) -> None:
         """The last part is empty, or others have come before it."""
-        if self.may_be_cut:
-            self.relayed = self.waits_for_close = is_relayed("pantheon_obs.adapters.asgi")
+        if self.may_be_cut and is_relayed("pantheon_obs.adapters.asgi"):
+            self.relayed_end(gone=gone)
         self.complete()
 
     def _look_for_client(self) -> None:
@@ -174,11 +167,11 @@ class AsgiHttp(AsgiExchange):
         if disconnected is True:
             self.client_left()
 
-    async def answer(self) -> None:
+    async def answer(self, *, others_do: bool) -> None:
         """Answer with a plain 500 if the application has not."""
         self._look_for_client()
-        if self.owes_response:
-            self.replaced = True
+        if must_answer(self, others_do=others_do):
+            self.answered_by_us()
             with suppress(Exception):  # a server that refuses the answer has its reason
                 for message in ANSWER_500:
                     await self.send(message)

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 from celery.app import trace  # type: ignore[import-untyped]
 from celery.exceptions import Ignore, Reject, Retry  # type: ignore[import-untyped]
 
-from pantheon_obs.adapters.celery_tracing import FIELDS, POLL, process, tracing_of, without_ours
+from pantheon_obs.adapters.celery_tracing import process, tracing_of, without_ours
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, end
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.serving import active
 from pantheon_obs.core.spans import attach
 from pantheon_obs.core.task import TaskRun, running
-from pantheon_obs.core.timing import sums_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,14 +95,10 @@ class _Run(TaskRun):
         caller_id, caller = active() if eager else ("", None)
         trace_id = caller_id or tracing.trace_id_of(request)
         super().__init__(trace_id, task_id, **tracing.describe(request, name))
-        self.quiet = name == POLL
         self._began = perf_counter()
         self._is_own = not caller_id
-        self.caller = caller if caller_id else None
-        # Fields, times and LLM calls of an eager call belong to its caller.
-        self.bound = self.caller.bound if self.caller else tracing.crossing(request.get(FIELDS))
-        if self.caller is not None and (times := sums_of(self.caller)) is not None:
-            self.times, self.times_before = times, times.sums()
+        if caller_id and caller is not None:
+            self.called_by(caller)
         running.append(task_id)
         if self._is_own:
             attach(self, tracing.parent_of(request))

@@ -31,7 +31,7 @@ ID = "x-trace-id"
 FIELDS = "x-trace-fields"
 """The header of the bound fields, beside a trace id that the library has set."""
 
-POLL = "celery.chord_unlock"
+_POLL = "celery.chord_unlock"
 """The task that asks each second whether the tasks of a chord have ended."""
 
 _SPAN = "x-trace-span"
@@ -145,6 +145,8 @@ class Tracing:
             "task": request.get("shadow") or name,
             "queue": self._queue(request.get("delivery_info") or {}),
             "retries": request.get("retries") or 0,
+            "quiet": name == _POLL,
+            "bound": self.crossing(request.get(FIELDS)),
         }
 
     def _queue(self, delivery: Mapping[str, Any]) -> str | None:

@@ -25,7 +25,7 @@ from celery.utils.imports import symbol_by_name  # type: ignore[import-untyped]
 
 from pantheon_obs import _setup
 from pantheon_obs.adapters import celery_tasks
-from pantheon_obs.adapters.celery_tracing import FIELDS, POLL, process, tracing_of
+from pantheon_obs.adapters.celery_tracing import process, tracing_of
 from pantheon_obs.core.context import begin, current_trace, end
 from pantheon_obs.core.guard import Guard, never_swallow
 from pantheon_obs.core.spans import attach
@@ -207,8 +207,6 @@ def _trace_of(request: Any) -> Iterator[None]:
         tracing: Any = tracing_of(request.app)
         facts = tracing.describe(headers, request.task.name)
         lost = _LostRun(tracing.trace_id_of(headers), request.id, **facts)
-        lost.bound = tracing.crossing(headers.get(FIELDS))
-        lost.quiet = request.task.name == POLL
         lost.request = request
         attach(lost, tracing.parent_of(headers))
         begin(lost)

@@ -57,8 +57,7 @@ def _note_unhandled(_app: Flask, exception: BaseException, **_: object) -> None:
 
     exchange = request.environ.get(KEY)
     if isinstance(exchange, Exchange):
-        exchange.may_be_handled = not _is_by_flask()
-        exchange.note_unhandled(exception)
+        exchange.note_unhandled(exception, may_be_handled=not _is_by_flask())
 
 
 def _is_by_flask() -> bool:

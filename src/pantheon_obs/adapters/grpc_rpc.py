@@ -85,8 +85,8 @@ class Rpc(Exchange):
 
     def abandon(self) -> None:
         """End the trace without an event: the application does not answer this RPC."""
-        self.event_pending = False
-        self.close()
+        self._open.clear()
+        end(self, suspended=True)
 
     def close(self) -> None:
         """Emit the event and end the trace, once."""

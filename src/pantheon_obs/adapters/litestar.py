@@ -46,7 +46,7 @@ def install(
             return
         exchange = scope.get(KEY)
         if isinstance(exchange, AsgiExchange):
-            exchange.apps += (scope["app"],)
+            exchange.served_by(scope["app"])
         try:
             await handler(scope, receive, send)
         except LitestarException as error:

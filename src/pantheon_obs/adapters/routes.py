@@ -16,14 +16,33 @@ from pantheon_obs.core.guard import Guard
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pantheon_obs.core.asgi_types import Scope
+    from pantheon_obs.adapters.routes_mounts import Mounts
+    from pantheon_obs.core.asgi_types import Message, Scope, Send
+    from pantheon_obs.core.exchange import Exchange
 
+NOT_FOUND = 404
 _FULL = 2  # starlette.routing.Match
 _REST = "/{path}"  # the template of whatever a mount hands over to an unknown application
 
 _guard = Guard("route template")
 
 ROUTE = "pantheon_obs.route"
+
+
+def noting_route(outer: Exchange, scope: Scope, send: Send, mounts: Mounts) -> Send:
+    """Have the route noted on an exchange of another protocol when the response starts."""
+    root_path, path = scope.get("root_path", ""), scope.get("path", "")
+
+    async def noting(message: Message) -> None:
+        with _guard:
+            if message["type"] == "http.response.start":
+                found = message["status"] != NOT_FOUND
+                template = route_template(scope, root_path, path, mounts.template_of, found=found)
+                if template is not None:
+                    outer.routed(template)
+        await send(message)
+
+    return noting
 
 
 def route_template(

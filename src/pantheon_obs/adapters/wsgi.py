@@ -111,8 +111,7 @@ class TraceIdMiddleware:
         begin(exchange)
         try:
             if pipeline.sinks:
-                exchange.route_of, exchange.mounts = self.route_of, self._mounts
-                exchange.watch_environ(self._quiet)
+                exchange.watch_environ(self._quiet, self._mounts, self.route_of)
                 pipeline.started(exchange)
             try:
                 # No variable refers to the body: any traceback of the application keeps this frame.
@@ -150,7 +149,7 @@ class TraceIdMiddleware:
 
     def _noting(
         self,
-        outer: Any,  # noqa: ANN401 - an exchange of another protocol
+        outer: Exchange,
         environ: WSGIEnvironment,
         start_response: StartResponse,
         route_of: RouteOf,
@@ -159,7 +158,9 @@ class TraceIdMiddleware:
         script = environ.get("SCRIPT_NAME", "")
 
         def noting(*start: Any) -> Any:  # noqa: ANN401 - WSGI's
-            outer.route_within = route_in(environ, script, route_of, self._mounts)
+            template = route_in(environ, script, route_of, self._mounts)
+            if template is not None:
+                outer.routed(template)
             return start_response(*start)
 
         return noting

@@ -121,9 +121,14 @@ def route_in(
     with _guard:
         template = route_of(environ)
         if template is not None:
-            way = environ.get("SCRIPT_NAME", "").removeprefix(script)
-            return decoded(mounts.template_of(way) if way else "") + template
+            return way_in(environ, script, mounts) + template
     return None
+
+
+def way_in(environ: WSGIEnvironment, script: str, mounts: Mounts) -> str:
+    """The template of the way through mounts from the application at `script` to another one."""
+    way = environ.get("SCRIPT_NAME", "").removeprefix(script)
+    return decoded(mounts.template_of(way)) if way else ""
 
 
 def note_failed_read(exchange: Exchange, environ: WSGIEnvironment, error: BaseException) -> None:

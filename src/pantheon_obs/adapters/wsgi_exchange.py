@@ -15,11 +15,12 @@ from pantheon_obs.adapters.wsgi_environ import (
     path_of,
     route_in,
     status_in,
+    way_in,
 )
 from pantheon_obs.core.context import KEY
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
+from pantheon_obs.core.outcome import must_answer
 from pantheon_obs.core.response_headers import PLAIN_500, PLAIN_500_HEADERS
 
 if TYPE_CHECKING:
@@ -46,19 +47,16 @@ class WsgiExchange(Exchange):
     """One HTTP exchange, which stands between the server and the application.
 
     Attributes:
-        route_of: Finds the template from the environ, while the framework serves the request.
         is_closed: Whether the server is done with the response.
     """
 
     restartable = True
-    waits_for_close = True
-    route_of: RouteOf | None = None
-    mounts: Mounts  # of the outermost application
     is_closed = False
+    _route_of: RouteOf | None = None
+    _mounts: Mounts  # of the outermost application
     _left: float | None = None  # bytes of Content-Length that the server has yet to get
     _only = 0  # bytes of the part that the server got, as long as it is the only one
     _all_handed: float | None = None  # clock time at which it had all of them
-    _route: str | None = None
 
     def __init__(
         self,
@@ -67,13 +65,19 @@ class WsgiExchange(Exchange):
         environ: WSGIEnvironment,
         start_response: StartResponse,
     ) -> None:
-        super().__init__(trace_id)
+        super().__init__(trace_id, waits_for_close=True)
         self._response_headers = headers
         self._environ = environ
         self._start_response = start_response
 
-    def watch_environ(self, quiet_paths: frozenset[str]) -> None:
-        """Have an event emitted at the end, with facts from the environ."""
+    def watch_environ(
+        self, quiet_paths: frozenset[str], mounts: Mounts, route_of: RouteOf | None
+    ) -> None:
+        """Have an event emitted at the end, with facts from the environ.
+
+        `route_of` finds the route's template, while the framework serves the request.
+        """
+        self._mounts, self._route_of = mounts, route_of
         environ = self._environ
         self._script = script = environ.get("SCRIPT_NAME", "")
         method = environ.get("REQUEST_METHOD", "")
@@ -130,17 +134,19 @@ class WsgiExchange(Exchange):
 
     def note_route(self) -> None:
         """Ask for the route's template while the framework still knows."""
-        if self.route_of is not None:
-            template = route_in(self._environ, self._script, self.route_of, self.mounts)
-            self._route = self._route if template is None else template
+        if self._route_of is not None:
+            template = route_in(self._environ, self._script, self._route_of, self._mounts)
+            if template is not None:
+                super().routed(template)
 
-    def route(self) -> str | None:
-        """The route's template, after the way to its application through mounts."""
-        return self._route
+    def routed(self, template: str) -> None:
+        """An application of another protocol, or of Django's, has matched, perhaps in a mount."""
+        self._route_of = None  # an outer one knows less
+        super().routed(way_in(self._environ, self._script, self._mounts) + template)
 
-    def note_unhandled(self, error: BaseException) -> None:
+    def note_unhandled(self, error: BaseException, *, may_be_handled: bool = False) -> None:
         """The framework answers an exception that nobody handled, and does not raise it."""
-        super().note_unhandled(error)
+        super().note_unhandled(error, may_be_handled=may_be_handled)
         self.note_route()
 
     def passed_on(self, environ: WSGIEnvironment, route_of: RouteOf | None) -> None:
@@ -148,8 +154,8 @@ class WsgiExchange(Exchange):
 
         An application that asks itself for another path keeps the route of its own.
         """
-        if self.route_of is None or path_of(environ) == self.path:
-            self.route_of = self.route_of if route_of is None else route_of
+        if self._route_of is None or path_of(environ) == self.path:
+            self._route_of = self._route_of if route_of is None else route_of
             self._environ = environ
 
     def request_headers(self) -> dict[str, str]:
@@ -166,8 +172,7 @@ class WsgiExchange(Exchange):
     def escaped(self, error: BaseException) -> None:
         """The application has raised; some servers expect it after a takeover."""
         if self._takes_over(error):
-            self.taken_over = True
-            escape(error, self, covered=True).settle()
+            self.connection_taken(error)
             return
         self.may_escape(error)
         super().escaped(error)
@@ -200,9 +205,9 @@ class WsgiExchange(Exchange):
         raised again when the server has the answer.
         """
         environ = self._environ
-        if _DEBUGGED in environ or not (self.owes_response and self._can_start_anew()):
+        if not (must_answer(self, others_do=_DEBUGGED in environ) and self._can_start_anew()):
             return None
-        self.replaced = True
+        self.answered_by_us()
         why = sys.exc_info()
         try:
             self.start_response("500 Internal Server Error", [*PLAIN_500_HEADERS], why)
@@ -226,7 +231,7 @@ class WsgiExchange(Exchange):
     def closed(self) -> None:
         """The server has closed the response, or gets none: nothing more follows."""
         if self.first_byte is None and self._may_switch:
-            self.taken_over = True
+            self.connection_taken()
         if self.event_pending:
             super().closed()
         self.is_closed = True

@@ -112,6 +112,10 @@ class Trace:
         outer = getattr(getattr(self, "token", None), "old_value", None)
         return outer if isinstance(outer, Trace) else None
 
+    def bind_on_demand(self, bind: Callable[[Trace], object] | None) -> None:
+        """Have `bind` called when its fields are asked for, or None once they are bound."""
+        self.bind_known = bind
+
     def add_call(self, call: LlmCallFinished) -> None:
         """Add a finished LLM call to the totals."""
         # Calls may end in several threads at once: `setdefault` keeps the first thread's totals.

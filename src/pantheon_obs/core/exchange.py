@@ -1,7 +1,8 @@
 """The state machine of one exchange; adapters feed it with facts.
 
 An adapter translates its protocol into `started`, `part`, `complete`, `client_left`, `escaped`,
-`returned` and `closed`. The exchange notes the times, decides the outcome once and emits the event.
+`returned`, `closed` and others, and sets no attribute of the exchange. The exchange notes the
+times, decides the outcome once and emits the event.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from pantheon_obs.core import pipeline
 from pantheon_obs.core.chains import is_requested
 from pantheon_obs.core.context import Trace, apart
 from pantheon_obs.core.events import CLIENT_ERROR, SERVER_ERROR, BackgroundFailed, RequestFinished
+from pantheon_obs.core.facts import BODILESS, Facts
 from pantheon_obs.core.failures import escape, note, root_of, share_log
 from pantheon_obs.core.guard import Guard, report
-from pantheon_obs.core.outcome import FAILED, Facts, decide, has_left, is_background, is_departure
+from pantheon_obs.core.outcome import decide, is_background, is_departure
 from pantheon_obs.core.texts import status_of, text_of
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from pantheon_obs.core.events import Ended
     from pantheon_obs.core.outcome import Outcome
 
-BODILESS = frozenset({204, 304})  # statuses
 _guard = Guard("end of an exchange")
 
 
@@ -35,18 +36,22 @@ class Exchange(Trace, Facts):
 
     is_request = own_baggage = True
     path = ""  # without its query string
-    status_code: int | None = None
-    first_byte: float | None = None  # clock time
-    streaming = False  # whether the body came in parts, or without a known length
     event_pending = False  # whether the event is still to be emitted: never without a sink
-    framework_answers = False  # whether a framework around us answers for the application
-    restartable = False  # whether a started response can be replaced until its first byte
-    waits_for_close = False  # whether the event comes later than the last byte of the response
-    content_length: Any = "content-length"  # in the type of the protocol's header names
 
     _mount = ""
-    _headers: Iterable[tuple[Any, Any]] = ()
+    _route: str | None = None
     _raised: BaseException | None = None
+
+    def __init__(self, trace_id: str, waits_for_close: bool = False) -> None:  # noqa: FBT001, FBT002 - one by keyword only takes longer
+        # As `Trace.__init__`, without its call for each request.
+        self.trace_id = trace_id
+        self.started_at = perf_counter()
+        self.bound = {}
+        self.open_calls = set()
+        self.listeners = ()
+        # Read for each message: attributes of a class take five times as long.
+        self.event_pending = self.response_started = False
+        self.waits_for_close = waits_for_close  # the event comes later than the last byte
 
     def watch(self, method: str, path: str, mount: str, quiet_paths: frozenset[str]) -> None:
         """Have an event emitted at the end.
@@ -55,7 +60,6 @@ class Exchange(Trace, Facts):
         strip it, from the probes' paths too.
         """
         self.event_pending = True
-        # Read for each request: attributes of a class take five times as long.
         self.client_gone = self.streaming = self.replaced = False
         self.error = self.unhandled = None
         if type(method) is not str or type(path) is not str:
@@ -67,9 +71,13 @@ class Exchange(Trace, Facts):
             path = path.removeprefix(mount)
         self.quiet = path in quiet_paths
 
+    def routed(self, template: str) -> None:
+        """The application's router has matched the route with this template."""
+        self._route = template
+
     def route(self) -> str | None:
-        """The route's template; adapters that know it override this."""
-        return None
+        """The route's template; adapters that find it elsewhere override this."""
+        return self._route
 
     def started(self, status: object, headers: Iterable[tuple[Any, Any]] = ()) -> None:
         """The response has started; the status is no number where the application sent none."""
@@ -83,25 +91,13 @@ class Exchange(Trace, Facts):
             elif self.unhandled is not None and self.may_be_handled:
                 self.unhandled = None
 
-    def part(self, size: int) -> None:
-        """A part of the body was handed to the server, which may not be the last one."""
-        if not self.streaming:
-            self.streaming = self.first_byte is not None or not self.is_whole(size)
-        if size and self.first_byte is None:
-            self.first_byte = perf_counter()
+    def relayed_end(self, *, gone: bool) -> None:
+        """A task group ends the body: the application may have failed before, and raise later.
 
-    def is_whole(self, size: int) -> bool:
-        """Whether the part is all of the body: some frameworks send an empty one after it."""
-        with _guard:
-            name = self.content_length
-            return any(key.lower() == name and int(value) == size for key, value in self._headers)
-        return False
-
-    @property
-    def may_be_cut(self) -> bool:
-        """Whether a last part without content may be the end of a body that was cut."""
-        is_empty = self.first_byte is None and self.status_code not in BODILESS
-        return self.streaming or (is_empty and not self.is_whole(0))
+        The client may have been `gone` before; a departure that came with the end is none.
+        """
+        self.client_gone = self.client_gone and gone
+        self.relayed = self.waits_for_close = True
 
     def complete(self, at: float | None = None) -> None:
         """The last byte of the response was handed to the server, now or at that clock time."""
@@ -122,21 +118,28 @@ class Exchange(Trace, Facts):
         if self.response_complete and (self.status_code or 0) < SERVER_ERROR:
             self.finish()
 
-    def client_left(self) -> None:
-        """The client has gone; after the last byte that is no matter."""
-        if not self.response_complete:
-            self.client_gone = True
+    def probed(self) -> None:
+        """The request is a probe, whose event is at DEBUG."""
+        self.quiet = True
 
-    def send_failed(self, error: OSError) -> None:
-        """The server has reported with an exception that the client has gone."""
-        self.send_error = error
+    def connection_taken(self, sign: BaseException | None = None) -> None:
+        """The application has answered on the server's connection itself.
 
-    def note_unhandled(self, error: BaseException) -> None:
-        """The framework answers an exception that nobody handled, and does not raise it."""
+        It may raise an exception as the sign of that, which is no failure.
+        """
+        self.taken_over = True
+        if sign is not None:
+            escape(sign, self, covered=True).settle()
+
+    def note_unhandled(self, error: BaseException, *, may_be_handled: bool = False) -> None:
+        """The framework answers an exception that nobody handled, and does not raise it.
+
+        One that may have been handled was, if the response is no 5xx.
+        """
         if self.says_departure(error):
             escape(error, self, covered=True).settle()
             return
-        self.unhandled = error
+        self.unhandled, self.may_be_handled = error, may_be_handled
         escape(error, self, covered=self.event_pending and not self.quiet)
 
     def says_departure(self, error: BaseException) -> bool:
@@ -172,7 +175,7 @@ class Exchange(Trace, Facts):
         self.finish_open_calls()
 
     def shut_down(self) -> None:
-        """The server has closed its connections, and the application's call has not returned."""
+        """The server stops in the middle of the application's work."""
         self.stopping = True
         self.finish_open_calls()
         self.finish()
@@ -189,14 +192,6 @@ class Exchange(Trace, Facts):
                 self.client_left()
         if self.event_pending or self.error is not None:
             self.finish()
-
-    @property
-    def owes_response(self) -> bool:
-        """Whether we must answer, because the application has ended without an answer."""
-        begun = self.first_byte is not None if self.restartable else self.response_started
-        if begun or self.replaced or self.framework_answers or has_left(self):
-            return False
-        return decide(self)[0] in FAILED
 
     def finish(self) -> None:
         """Decide the outcome and emit the event, unless that was done before."""

@@ -5,9 +5,12 @@ An outcome rule is changed here and nowhere else: every protocol and framework h
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pantheon_obs.core.chains import is_cancellation, stems_from
+
+if TYPE_CHECKING:
+    from pantheon_obs.core.facts import Facts
 
 Outcome = Literal["ok", "error", "client_disconnected", "cancelled", "no_response"]
 FAILED = frozenset({"error", "no_response"})
@@ -16,38 +19,6 @@ FAILED = frozenset({"error", "no_response"})
 # RFC 6455, section 7.4.1: normal closure, going away (a page was left), no status received.
 _ORDERLY = frozenset({1000, 1001, 1005})
 _SERVER_RESTARTS = 1012  # https://www.iana.org/assignments/websocket/websocket.xhtml
-
-# Bytes that a connection takes at once: if it refuses its first ones, its client had left before
-# they were made.
-_FITS = 16_384
-
-
-class Facts:
-    """The facts about one exchange, HTTP or websocket, that decide its outcome."""
-
-    response_started: bool = False  # or a handshake has been answered
-    response_complete: bool = False  # its last byte was handed to the server
-    client_gone: bool = False  # before that
-    left_early: bool = False  # before the response started: nobody gets that
-    content_lost: bool = False  # a part of the body was sent after the client had gone
-    stopping: bool = False  # the server shuts down, and the application's work is unfinished
-    relayed: bool = False  # a task group ended the body: the application may have failed before
-    replaced: bool = False  # we have answered in place of the application
-    taken_over: bool = False  # the application has answered on the server's connection itself
-    close_code: int | None = None  # of a websocket, of whichever side closed first
-    error: BaseException | None = None  # escaped from the application
-    unhandled: BaseException | None = None  # answered by the framework, which does not raise it
-    may_be_handled: bool = False  # `unhandled` is an error only if the response is a 5xx
-    send_error: OSError | None = None  # the server's report that the client has gone
-    error_at_start: BaseException | None = None  # being handled when a 5xx started
-
-    # Names of the exceptions with which the protocol's frameworks and servers say that the client
-    # has left.
-    departures: frozenset[str] = frozenset()
-
-    def refused(self, size: int) -> None:
-        """The server could not send the only part of the body; the size of one of many is 0."""
-        self.left_early = self.left_early or 0 < size <= _FITS
 
 
 def decide(facts: Facts) -> tuple[Outcome, BaseException | None]:
@@ -80,6 +51,17 @@ def _without_error(facts: Facts) -> Outcome:
     if facts.response_started:
         return "ok" if facts.response_complete else "error"
     return "ok" if facts.taken_over else "no_response"
+
+
+def must_answer(facts: Facts, *, others_do: bool) -> bool:
+    """Whether we must answer, because the application has ended without an answer.
+
+    Others do if a framework is around us, or code that waits for the exception.
+    """
+    begun = facts.first_byte is not None if facts.restartable else facts.response_started
+    if begun or facts.replaced or others_do or has_left(facts):
+        return False
+    return decide(facts)[0] in FAILED
 
 
 def has_left(facts: Facts) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import Trace
@@ -11,6 +11,7 @@ from pantheon_obs.core.events import TaskFinished
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.times import NOTHING
+from pantheon_obs.core.timing import sums_of
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import TaskState
@@ -31,14 +32,31 @@ class TaskRun(Trace):
     times_before: Sums = NOTHING
     """The sums of that trace when the call began; its own share is the increase since then."""
 
-    def __init__(
-        self, trace_id: str, task_id: str, *, task: str, queue: str | None, retries: int
+    def __init__(  # noqa: PLR0913 - the facts of its message
+        self,
+        trace_id: str,
+        task_id: str,
+        *,
+        task: str,
+        queue: str | None,
+        retries: int,
+        quiet: bool,
+        bound: dict[str, Any],
     ) -> None:
         super().__init__(trace_id)
         self.task_id = task_id
         self.task = task
         self.queue = queue
         self.retries = retries
+        self.quiet = quiet
+        self.bound = bound
+
+    def called_by(self, caller: Trace) -> None:
+        """It is an eager call: fields, times and LLM calls belong to its caller."""
+        self.caller = caller
+        self.bound = caller.bound
+        if (times := sums_of(caller)) is not None:
+            self.times, self.times_before = times, times.sums()
 
     @property
     def outer(self) -> Trace | None:

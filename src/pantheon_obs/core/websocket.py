@@ -23,6 +23,29 @@ class WebsocketExchange(Exchange):
     messages_in = 0  # received by the application
     messages_out = 0  # sent by it
 
+    def opened(self) -> None:
+        """The handshake was accepted."""
+        self.started(None)
+        self.accepted = True
+
+    def received(self) -> None:
+        """The application has received a message."""
+        self.messages_in += 1
+
+    def sent(self) -> None:
+        """A message of the application was handed to the server."""
+        self.messages_out += 1
+
+    @property
+    def failed_in_handshake(self) -> bool:
+        """Whether the application has failed before it has answered the handshake."""
+        return self.unhandled is not None and not self.response_started
+
+    def application_closed(self, close_code: int | None) -> None:
+        """The application has closed, or refused the handshake; the first close counts."""
+        if self.close_code is None and not self.failed_in_handshake:
+            self.close_code = close_code
+
     def client_left(self, close_code: int | None = None) -> None:
         """The other side has closed, or the connection has broken; the first close counts."""
         if self.close_code is None:

@@ -98,16 +98,20 @@ def endings() -> None:
         ("dropped", TraceIdMiddleware(lambda _: HttpResponse())(request("/dropped"))),
         ("never-read", streaming(request("/never-read"))),
         ("head", streaming(RequestFactory().head("/head"))),
+        ("read", streaming(request("/read"))),
         ("twice", TraceIdMiddleware(lambda _: HttpResponse())(request("/twice"))),
     ):
         if name in {"never-read", "head"}:
             response.close()
+        if name == "read":
+            list(response)
         if name == "twice":
             cached = pickle.dumps(response)
             response.close()
             response.close()
             pickle.loads(cached).close()  # noqa: S301 - our own
         del response
+    collect_garbage()
     no_response: Any = TraceIdMiddleware(lambda _: "text")(request("/text"))
     listed_twice = TraceIdMiddleware(TraceIdMiddleware(lambda _: HttpResponse()))
     again = request("/again", **{"X-Trace-ID": "first"})

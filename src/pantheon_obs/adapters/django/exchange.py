@@ -27,14 +27,14 @@ _guard = Guard("django exchange")
 class DjangoExchange(Exchange):
     """One request, from the middleware to the end of its response."""
 
-    waits_for_close = True
     _is_read = True  # of a response that does not stream there is nothing to read
     _is_buffered = False  # whether all parts are made before the first one is sent
     _buffered = 0  # bytes of those
     parts: Iterable[bytes] = ()  # of a response that does not stream
 
     def __init__(self, trace_id: str, request: HttpRequest) -> None:
-        Exchange.__init__(self, trace_id)  # `super()` takes longer, for each request
+        # `super()` takes longer, for each request.
+        Exchange.__init__(self, trace_id, waits_for_close=True)
         self._request: Any = request
 
     @property
@@ -58,12 +58,12 @@ class DjangoExchange(Exchange):
                 note_failed_read(self, self._request.META, error)
         return super().says_departure(error)
 
-    def note_unhandled(self, error: BaseException) -> None:
+    def note_unhandled(self, error: BaseException, *, may_be_handled: bool = False) -> None:
         """Django answers an exception that nobody handled, and does not raise it."""
-        super().note_unhandled(error)
-        if self.status_code is not None:
+        super().note_unhandled(error, may_be_handled=may_be_handled)
+        if self.response_started:
             # A middleware outside of ours has failed since: another response is sent.
-            self.status_code = SERVER_ERROR
+            self.started(SERVER_ERROR)
             self.closed()
 
     def follows(self, *, is_async: bool) -> None:
@@ -120,13 +120,12 @@ class DjangoExchange(Exchange):
 
         To make that current again and to restore the server's context takes 8,000 instructions.
         """
-        context, self.suspended = self.suspended, None
-        if context is not None:
-            context.run(self._close)
+        if self.suspended is not None:
+            self.suspended.run(self._close)
 
     def dropped(self) -> None:
         """The response is lost without having been closed."""
-        self.client_gone = True
+        self.client_left()
         context = self.suspended or copy_context()
         context.run(apart, self._close)
 

@@ -19,7 +19,6 @@ from pantheon_obs.adapters.django.profile import load
 from pantheon_obs.adapters.django.start import process
 from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.django.users import bind_user, bind_user_early
-from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.adapters.wsgi_environ import EnvironIdentity, headers_in_environ
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import ATTRIBUTE, KEY, begin, current_trace, leave_on, trace_on
@@ -59,11 +58,11 @@ class TraceIdMiddleware:
         "__dict__",
         "__weakref__",
         "_bind_user_id",
-        "_headers",
         "_is_async",
         "_of_environ",
         "_of_scope",
         "_quiet",
+        "_response_headers",
         "_started",
         "get_response",
     )
@@ -81,7 +80,7 @@ class TraceIdMiddleware:
             markcoroutinefunction(self)
         self._of_scope = Identity(settings)
         self._of_environ = EnvironIdentity(settings)
-        self._headers = ResponseHeaders(settings.response_headers, str)
+        self._response_headers = ResponseHeaders(settings.response_headers, str)
         self._quiet = settings.quiet
         self._bind_user_id = settings.bind_user_id
         self._started = False
@@ -149,8 +148,9 @@ class TraceIdMiddleware:
         exchange = DjangoExchange(trace_id, request)
         if upstream is not None:
             attach(exchange, upstream)
-        exchange.watch(request.method or "", request.path, "", self._quiet)
-        exchange.quiet = request.path_info in self._quiet  # whatever it is mounted under
+        path = request.path
+        mount = path.removesuffix(request.path_info)
+        exchange.watch(request.method or "", path, mount, self._quiet)
         if self._bind_user_id:
             bind_user_early(exchange, request)
         request._pantheon_obs_trace = exchange  # noqa: SLF001 - `leave_on` would take 1,700 more
@@ -162,11 +162,10 @@ class TraceIdMiddleware:
             exchange.finish()  # without a response, of which Django will complain
             return response
         try:
+            exchange.started(response.status_code)
             self._put_id_on(response, exchange.trace_id)
             if self._bind_user_id:
-                exchange.bind_known = None
-                bind_user(request, exchange)
-            exchange.started(response.status_code)
+                bind_user(exchange, request)
             if getattr(response, "streaming", False):
                 follow(response, exchange)
             else:
@@ -175,7 +174,6 @@ class TraceIdMiddleware:
             response._resource_closers.append(Closer(exchange))  # noqa: SLF001
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per request
             report("django response", error)
-            exchange.response_started = True
             exchange.complete()
             exchange.finish()
         return response
@@ -186,14 +184,10 @@ class TraceIdMiddleware:
             exchange: Any = trace_on(request)
             template = template_of(request)
             if template is not None:
-                if hasattr(exchange, "scope"):
-                    exchange.scope[ROUTE] = template
-                else:
-                    exchange.route_of = lambda _environ: template
+                exchange.routed(template)
             self._put_id_on(response, exchange.trace_id)
             if self._bind_user_id:
-                exchange.bind_known = None
-                bind_user(request, exchange)
+                bind_user(exchange, request)
         except Exception as error:  # noqa: BLE001 - as above
             report("django within another trace", error)
         return response
@@ -203,10 +197,10 @@ class TraceIdMiddleware:
         if type(headers) is DjangoHeaders:
             # Past Django's examination of each name and value: ours are known to be right. It would
             # take 150 bytecode instructions more, a tenth of this library's cost per request.
-            self._headers.put_in(headers._store, trace_id)  # noqa: SLF001 - see above
+            self._response_headers.put_in(headers._store, trace_id)  # noqa: SLF001 - see above
         else:
             given = list(headers.items())  # a class of the project's may have several of one name
-            for pair in self._headers.on(given, trace_id):
+            for pair in self._response_headers.on(given, trace_id):
                 if pair not in given:
                     headers[pair[0]] = pair[1]
 

@@ -68,7 +68,7 @@ async def metrics(request: HttpRequest) -> HttpResponse:
 def _quieten() -> None:
     exchange = current_trace.get()
     if isinstance(exchange, Exchange):
-        exchange.quiet = True  # the settings do not know under which path these urls are
+        exchange.probed()  # the settings do not know under which path these urls are
 
 
 def _public(view: object) -> object:

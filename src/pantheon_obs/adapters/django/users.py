@@ -20,11 +20,17 @@ _guard = Guard("django user")
 
 def bind_user_early(trace: Trace, request: HttpRequest) -> None:
     """Have the user bound as soon as an LLM call asks for it."""
-    with suppress(AttributeError):  # a trace of another kind may refuse attributes
-        trace.bind_known = partial(bind_user, request)
+    with suppress(AttributeError):  # a trace of another kind
+        trace.bind_on_demand(partial(_bind_user, request))
 
 
-def bind_user(request: HttpRequest, trace: Trace) -> None:
+def bind_user(trace: Trace, request: HttpRequest) -> None:
+    """Bind the user at the end of the request."""
+    trace.bind_on_demand(None)
+    _bind_user(request, trace)
+
+
+def _bind_user(request: HttpRequest, trace: Trace) -> None:
     """Bind the id of the user, if one is known by now."""
     with _guard:
         user_id = _user_id_of(request)
