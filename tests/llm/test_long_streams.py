@@ -71,6 +71,11 @@ CONVERSE = {"contentBlockDelta": {"delta": {"text": "a"}}}
 # Pieces of an answer, a chunk with the usage, the terminal chunk.
 MIDDLES: dict[str, tuple[Any, Any, Any]] = {
     "chat": (piece(), piece(**USED), piece({}, "stop")),
+    "chat, with a field for it": (
+        piece(usage=None),
+        piece(**USED),
+        piece({}, "stop", usage=None),
+    ),
     "chat, its own chunk": (piece(), {"choices": [], **USED}, piece({}, "stop")),
     "Anthropic": (
         TEXT,
