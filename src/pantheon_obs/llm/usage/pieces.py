@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _TEXT = frozenset({str, bytes, bytearray})
 _FIELDS = frozenset(name for name, _ in (*MESSAGES, *USAGE))  # of all known shapes
 _FOUND, _EXECUTED = SERVED
+_SERVED = frozenset(SERVED)
 
 
 def without_pieces(chunks: list[Any], *, priced: bool) -> list[Any]:
@@ -43,26 +44,29 @@ def without_pieces(chunks: list[Any], *, priced: bool) -> list[Any]:
             if choice["finish_reason"] is None and (
                 delta.get("content") or either(delta, *CONTENT)
             ):
-                more = [chunk for chunk in chunks if chunk.get("usage")]
-                if priced:
-                    more += [each for each in chunks if _is_served(each["choices"][-1]["delta"])]
-                return more
+                return [
+                    chunk
+                    for chunk in chunks
+                    if chunk.get("usage")
+                    or (priced and not _SERVED.isdisjoint(chunk["choices"][-1]["delta"]))
+                ]
         else:
             choice = last.__dict__["choices"][-1]
             delta = choice.delta
             if choice.finish_reason is None and (delta.content or either(delta, *CONTENT)):
-                more = [chunk for chunk in chunks if chunk.usage]
-                if priced:
-                    more += [each for each in chunks if _is_served(each.choices[-1].delta)]
-                return more
+                return [
+                    chunk
+                    for chunk in chunks
+                    if chunk.usage or (priced and _is_served(chunk.choices[-1].delta))
+                ]
     except (AttributeError, LookupError, TypeError):
         pass  # not all of them are as the last one
     return [chunk for chunk in chunks if not _is_piece(chunk)]
 
 
 def _is_served(message: Any) -> Any:
-    """Whether a message has something that the vendor has found or run."""
-    own = message if type(message) is dict else message.__dict__
+    """Whether an object has something that the vendor has found or run."""
+    own = message.__dict__
     if own.get(_FOUND) or own.get(_EXECUTED):
         return True
     extra = getattr(message, EXTRA, None)
