@@ -79,10 +79,17 @@ def sync(counter: Watched) -> None:
         while not counter.open[0].running:
             sleep(0.01)
         waiting.cancel()
+        counter.wait_for(11, 0)
+        left_without = Event()
+        unsent = channel.stream_unary("/shop.Shop/ok").future(iter(left_without.wait, True))
+        counter.wait_for(12, 1)
+        unsent.cancel()  # before its request was there: gRPC does not call the method
+        left_without.set()
+        counter.wait_for(12, 0)
         stopped = endless(b"")
         next(stopped)
         server.stop(0).wait()
-        counter.wait_for(12, 0)
+        counter.wait_for(13, 0)
 
 
 async def ended(call: Any, *, streams: bool) -> None:

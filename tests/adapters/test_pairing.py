@@ -181,7 +181,7 @@ def test_django() -> None:
     assert [13, 13, 0] == counts, errors
 
 
-@pytest.mark.parametrize(("kind", "rpcs"), [("sync", 12), ("aio", 18)])
+@pytest.mark.parametrize(("kind", "rpcs"), [("sync", 13), ("aio", 18)])
 def test_grpc(kind: str, rpcs: int) -> None:
     """An RPC may end in each of these ways: its client leaves, or its server stops."""
     pytest.importorskip("grpc")

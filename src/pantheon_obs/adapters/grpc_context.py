@@ -47,6 +47,7 @@ class Noting:
     def __init__(self, rpc: Rpc, given: Any) -> None:
         self.context = given if hasattr(given, "__dict__") else _Around(given)
         self._rpc = rpc
+        rpc.called = True
         pipeline.entered(rpc)
         self._send = given.send_initial_metadata
         self._is_active: Callable[[], bool] | None = getattr(given, "is_active", None)

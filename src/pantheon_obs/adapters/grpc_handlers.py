@@ -7,10 +7,12 @@ import inspect
 from contextvars import copy_context
 from functools import wraps
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 import grpc
 
 from pantheon_obs.adapters.grpc_context import Noting
+from pantheon_obs.core.context import apart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -36,8 +38,10 @@ def around(rpc: Rpc, handler: Any, unreadable: str) -> Any:
     rpc.context = copy_context()
     is_stream = handler.response_streaming
     serializer = _reporting(rpc, handler.response_serializer, unreadable)
+    method = (_stream if is_stream else _single)(rpc, behavior)
+    finalize(method, apart, rpc.released).atexit = False
     return getattr(grpc, f"{kind}_rpc_method_handler")(
-        (_stream if is_stream else _single)(rpc, behavior),
+        method,
         _reporting(rpc, handler.request_deserializer, unreadable),
         serializer if is_stream else _completing(rpc, serializer, unreadable),
     )

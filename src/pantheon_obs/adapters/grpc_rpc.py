@@ -29,6 +29,7 @@ class Rpc(Exchange):
     code = "OK"
     aborted = False  # whether the application has ended it with `context.abort`
     ended_by_grpc = False
+    called = False  # whether gRPC has called the method
     running = False  # whether code of the application runs
     context: Context
 
@@ -82,6 +83,11 @@ class Rpc(Exchange):
         if not self.running:
             self.client_left()
             self.close()
+
+    def released(self) -> None:
+        """GRPC has released the method: a client that left before its request was not served."""
+        if not self.called:
+            self.terminated()
 
     def abandon(self) -> None:
         """End the trace without an event: the application does not answer this RPC."""
