@@ -81,7 +81,7 @@ def sync(counter: Watched) -> None:
         waiting.cancel()
         counter.wait_for(11, 0)
         left_without = Event()
-        unsent = channel.stream_unary("/shop.Shop/ok").future(iter(left_without.wait, True))
+        unsent = channel.stream_unary("/shop.Shop/ok").future(iter(left_without.wait, 1))
         counter.wait_for(12, 1)
         unsent.cancel()  # before its request was there: gRPC does not call the method
         left_without.set()
