@@ -17,7 +17,7 @@ from pantheon_obs.testing import capture_events
 from tests.support.lines import validate_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -288,6 +288,25 @@ def test_the_calls_of_an_llm_have_the_span_of_their_request(serve: Any) -> None:
     assert "span_id" not in outside
     for line in lines:
         validate_line(line)
+
+
+def test_a_call_that_is_still_open_has_the_span_of_its_requests_line(serve: Any) -> None:
+    """Its event may follow that line, which counts the call."""
+
+    @llm_call(model="small")
+    def stream() -> Generator[str]:
+        yield "hel"
+        yield "lo"
+
+    opened = stream()
+    with capture_events() as lines:
+        serve(lambda: next(opened), {"traceparent": UNSAMPLED})
+    opened.close()
+
+    spans = {line["event"]: line.get("span_id") for line in lines if "outcome" in line}
+    assert {"llm.stream", "request_finished"} == set(spans)
+    assert _span(str(spans["llm.stream"]))
+    assert spans["llm.stream"] == spans["request_finished"]
 
 
 def test_an_id_that_the_application_has_set_itself_is_sent_with_some_span() -> None:

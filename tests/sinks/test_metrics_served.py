@@ -17,6 +17,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
+from examples.databases import free_port
 from tests.adapters.contract import ADAPTERS, Adapter
 from tests.support import loopback
 from tests.support.django import run as manage
@@ -202,11 +203,21 @@ def test_workers_are_added_up_also_after_their_death(
     assert (folder / "histogram_dead.db").exists()
 
 
-@pytest.mark.parametrize(("options", "status"), [({}, 404), ({"metrics_path": "/m"}, 200)])
+@pytest.mark.parametrize(
+    ("options", "status", "levels"),
+    [
+        ({}, 404, ["warning", "warning"]),
+        ({"metrics_port": free_port()}, 404, ["warning", "warning"]),
+        ({"metrics_path": "/m"}, 200, []),
+    ],
+)
 def test_the_urls_of_a_django_project_answer_while_there_is_a_path(
-    options: dict[str, str], status: int
+    options: dict[str, Any], status: int, levels: list[str]
 ) -> None:
-    """They stand beside the probes, and make no line at INFO either."""
+    """They stand beside the probes and make no line at INFO either.
+
+    The page of a port of its own is not for the clients of the application.
+    """
     pytest.importorskip("django")
     program = """
 import django
@@ -219,7 +230,7 @@ print(statuses, file=__import__("sys").stderr)
     _, lines, err = manage("-c", program, settings={"PANTHEON_OBS": options})
 
     assert str([status] * 2) in err
-    assert not [line for line in lines if line["event"] == "request_finished" and status == 200]
+    assert levels == [line["level"] for line in lines if line["event"] == "request_finished"]
 
 
 def run(program: str, **env: str) -> subprocess.CompletedProcess[bytes]:

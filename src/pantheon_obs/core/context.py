@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pantheon_obs.core import foreign
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.llm_events import LlmCallFinished, LlmTotals
+from pantheon_obs.core.spans import span_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +126,10 @@ class Trace:
     def llm_with_open(self) -> LlmTotals | None:
         """The totals of its LLM calls now, with those that are still open."""
         still_open = sum(not call.nested for call in tuple(self.open_calls))
-        return (self.llm or LlmTotals()).snapshot(still_open) if still_open else self.llm
+        if not still_open:
+            return self.llm
+        span_of(self)  # their events will name it; so must the line, which may come first
+        return (self.llm or LlmTotals()).snapshot(still_open)
 
     def finish_open_calls(self) -> None:
         """End the LLM calls that are still open."""

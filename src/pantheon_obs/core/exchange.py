@@ -229,8 +229,8 @@ class Exchange(Trace, Facts):
         # To round to 3 digits would take four times as long.
         event.latency_ms = latency_ms = round((end - began) * 1e6) / 1000
         event.outcome, event.quiet = outcome, self.quiet
+        event.llm = self.llm_with_open() if self.open_calls else self.llm  # it may make the span
         event.error, event.spans = error, self.spans
-        event.llm = self.llm_with_open() if self.open_calls else self.llm
         if first is not None:
             event.ttfb_ms = round((first - began) * 1000, 3)
         if self.times is not None:
