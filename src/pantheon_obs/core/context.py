@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pantheon_obs.core import foreign
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.llm_events import LlmCallFinished, LlmTotals
-from pantheon_obs.core.spans import span_of
+from pantheon_obs.core.spans import Spans, span_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pantheon_obs.core.spans import Spans
     from pantheon_obs.core.times import Times
 
 current_trace_id: ContextVar[str] = ContextVar("current_trace_id", default="")
@@ -126,10 +125,9 @@ class Trace:
     def llm_with_open(self) -> LlmTotals | None:
         """The totals of its LLM calls now, with those that are still open."""
         still_open = sum(not call.nested for call in tuple(self.open_calls))
-        if not still_open:
-            return self.llm
-        span_of(self)  # their events will name it; so must the line, which may come first
-        return (self.llm or LlmTotals()).snapshot(still_open)
+        if still_open:
+            span_of(self)  # their events will name it; so must the line, which may come first
+        return (self.llm or LlmTotals()).snapshot(still_open) if still_open else self.llm
 
     def finish_open_calls(self) -> None:
         """End the LLM calls that are still open."""
