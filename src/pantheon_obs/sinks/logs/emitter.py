@@ -67,7 +67,7 @@ class Emitter:
             except Exception as failure:  # noqa: BLE001 - the line goes out without the broken part
                 report("log line", failure)
                 bare = Entry(level, entry.event, entry.logger, {}, entry.error, entry.trace_id, {})
-                bare.traceback = getattr(entry, "traceback", None)
+                bare.traceback = entry.traceback
                 rendered = self._render(self._builder.build(bare, level))
             if entry.error is not None:
                 note(entry.error).logged = True
