@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from pantheon_obs.sinks.redact.keys import PARTS
 from pantheon_obs.sinks.redact.redactor import REDACTED, Redactor
 from tests.support.secrets import AROUND, FORMS, NAMES, PROVIDERS, drawn, secrets_in_text
 
@@ -24,6 +25,14 @@ pieces = st.sampled_from(
         "sk-",
     )
 )
+# Names, what may stand around them, their signs, and values.
+marks = st.text("\"'`[]\\ (%0_<-x\n", max_size=3)
+names = st.sampled_from((*PARTS, *NAMES, "ssn", "dbpw", "?t", "token_v2", "keyB64"))
+signs = st.sampled_from(("=", ":", ">", "=>", ",", "'", "%3A", "%3d", " ", "\t", "%22%3A", "%5D="))
+values = st.sampled_from(
+    ("S3cretValue", "S3cretValue</", '"S3cretValue"', "'S3'", "4111111111111111", "a b", "")
+)
+named = st.tuples(marks, names, marks, signs, marks, values).map("".join)
 noise = st.lists(pieces, max_size=30).map("".join) | st.text(max_size=20)
 # Behind these a name begins, before these a value ends.
 BEFORE = ("", " ", "\n", "; ", "(", "x=1&")
@@ -38,6 +47,18 @@ def test_any_text_is_redacted_once(text: str) -> None:
 
     assert redacted == redactor.text(redacted)
     assert redacted == text or REDACTED in redacted
+
+
+@given(text=st.lists(named, max_size=3).map("".join), extra=st.sampled_from(((), ("ssn",))))
+@example(text="-token\tS3cre", extra=())
+@example(text="<token>S3cretValue</token>", extra=())
+@example(text="ssn=S3cretValue", extra=("ssn",))
+def test_a_text_is_redacted_alike_behind_many_words(text: str, extra: tuple[str, ...]) -> None:
+    """A longer text is searched by other patterns, which find the same."""
+    redactor = Redactor(extra)
+    words = "plain words " * 30 + "\n"
+
+    assert words + redactor.text(text) == redactor.text(words + text)
 
 
 @given(text=noise, limit=st.integers(0, 40), keep_end=st.booleans())

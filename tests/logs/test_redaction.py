@@ -11,8 +11,9 @@ from pantheon_obs import bind, configure_logging, get_logger, trace_context
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.sinks.redact.keys import PARTS
 from pantheon_obs.sinks.redact.redactor import REDACTED, Redactor
+from pantheon_obs.sinks.redact.signs import name_signs, name_signs_apart
 from tests.logs.running import run
-from tests.support.secrets import NAMES
+from tests.support.secrets import NAMES, TEXTS, secrets_in_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -604,6 +605,27 @@ def test_the_members_of_many_json_web_keys_are_hidden() -> None:
 
     assert key % REDACTED == long
     assert " ".join([key % REDACTED, "x" * 9_000, key % REDACTED]) == many
+
+
+def test_long_texts_are_searched_at_the_same_places_as_short_ones() -> None:
+    """Their patterns are others, one for each sign behind a name."""
+    text = "\n".join([*(secret for secret, _ in secrets_in_text().values()), *TEXTS])
+    for extra in (frozenset[str](), frozenset({"ssn"})):
+        apart = (find(text) for _, find in name_signs_apart(extra))
+        found = sorted(place.start() for places in apart for place in places)
+        assert [place.start() for place in name_signs(extra)(text)] == found
+
+
+@pytest.mark.parametrize("redactor", [Redactor(), Redactor(["ssn"])], ids=["built-in", "more"])
+def test_a_text_is_redacted_alike_behind_many_words(redactor: Redactor) -> None:
+    """Most texts of the corpus are short; behind these words they are searched as long ones."""
+    words = "plain words " * 30 + "\n"
+    texts = [*(secret for secret, _ in secrets_in_text().values()), *TEXTS]
+    differing = [
+        each for each in texts if words + redactor.text(each) != redactor.text(words + each)
+    ]
+
+    assert [] == differing
 
 
 def test_lines_and_rules_of_a_long_text_stay() -> None:
