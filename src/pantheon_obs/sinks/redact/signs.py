@@ -54,7 +54,7 @@ def name_signs(extra: frozenset[str]) -> Finder:
     """Make the pattern of all signs of names, `extra` ones among them; for short texts."""
     around = "|".join(f"(?<=[{signs}]){around}" for signs, around in _AROUND.items())
     signs = "".join(_AROUND)
-    return re.compile(f"[{signs}-](?:(?:{around}){_name(extra)}|(?<=-){_OPTION[1:]})").finditer
+    return re.compile(f"[{signs}-](?:(?>{around}){_name(extra)}|(?<=-){_OPTION[1:]})").finditer
 
 
 @lru_cache(maxsize=16)
