@@ -22,7 +22,7 @@ from tests.adapters.contract import ADAPTERS, Adapter
 from tests.support import loopback
 from tests.support.django import run as manage
 from tests.support.lines import parse_lines
-from tests.support.server import Server, environment, gunicorn, read_until, uvicorn
+from tests.support.server import Server, environment, gunicorn, read_until, uvicorn, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,17 +65,24 @@ def counts(server: Server) -> dict[tuple[str, str, str], float]:
 def test_each_request_is_counted_once_under_its_route(server: Server) -> None:
     """A path that matches nothing has no label of its own; neither has a scrape."""
     before = counts(server)
+    expected = {"200": 3, "500": 1, "404": 2}
 
     for path in ("ok", "ok", "ok", "boom", "nowhere/1", "nowhere/2"):
         loopback.get(f"{server.url}/{path}")
 
-    after = counts(server)
-    added = {key: after[key] - before.get(key, 0) for key in after}
-    by_status: dict[str, float] = {}
-    for (_, _, status), count in added.items():
-        by_status[status] = by_status.get(status, 0) + count
-    assert {"200": 3, "500": 1, "404": 2} == {s: n for s, n in by_status.items() if n}
-    assert {"", "/ok", "/boom"} >= {route for (_, route, _), count in added.items() if count}
+    def added() -> dict[str, float]:
+        """The number of requests since then by status."""
+        found: dict[str, float] = {}
+        for (method, route, status), count in counts(server).items():
+            more = count - before.get((method, route, status), 0)
+            if more:
+                routes.add(route)
+                found[status] = found.get(status, 0) + more
+        return found
+
+    routes: set[str] = set()
+    assert expected == read_until(expected, added)
+    assert {"", "/ok", "/boom"} >= routes
 
 
 def test_a_scanner_finds_no_label_of_its_own(server: Server) -> None:
@@ -112,17 +119,19 @@ def test_an_exemplar_leads_to_a_line_and_a_scrape_makes_none(server: Server) -> 
     """Its trace id is that of a request in the log; scrapes are not at INFO."""
     trace_id = loopback.get(f"{server.url}/ok").headers["x-trace-id"]
 
-    ids = {
-        sample.exemplar.labels["trace_id"]
-        for family in openmetrics(page_of(server, **OPENMETRICS).text)
-        for sample in family.samples
-        if sample.exemplar is not None
-    }
+    def ids() -> set[str]:
+        """The trace ids of the exemplars."""
+        return {
+            sample.exemplar.labels["trace_id"]
+            for family in openmetrics(page_of(server, **OPENMETRICS).text)
+            for sample in family.samples
+            if sample.exemplar is not None
+        }
 
+    wait_until(lambda: trace_id in ids())
     server.wait_for(lambda: any(trace_id in line for line in server.out), "the line")
     lines = [json.loads(line) for line in server.out]
-    assert trace_id in ids
-    assert ids <= {line.get("trace_id") for line in lines}
+    assert ids() <= {line.get("trace_id") for line in lines}
     assert not [line for line in lines if line.get("path") == "/metrics"]
 
 
