@@ -413,6 +413,7 @@ TEXT = [chunk({"content": "w"})] * 40
 USAGE = chunk(usage={"prompt_tokens": 9, "completion_tokens": 6, "total_tokens": 15})
 FOUND = chunk({"content": "w", "annotations": CITED})
 RAN = chunk({"content": "w", "executed_tools": [{"type": "search"}]})
+OF_SDK = [{**one, "usage": None} for one in (*TEXT, FOUND, *TEXT)]  # has a field for the usage
 
 
 @pytest.mark.usefixtures("genai")
@@ -425,9 +426,13 @@ RAN = chunk({"content": "w", "executed_tools": [{"type": "search"}]})
         ([*TEXT[:1], *[FOUND] * 40, *TEXT, chunk({}, "stop"), USAGE], None),
         ([*TEXT, FOUND, *TEXT, chunk({}, "stop"), USAGE], None),
         ([*TEXT, RAN, *TEXT, chunk({}, "stop"), USAGE], None),
+        ([*OF_SDK, chunk({}, "stop"), USAGE], None),
         ([*TEXT, USAGE, *TEXT, chunk({}, "stop")], 0.000066),
     ],
-    ids=["none", "at the end", "at the beginning", "for long", "amid", "a tool amid", "usage amid"],
+    ids=[
+        *("none", "at the end", "at the beginning", "for long", "amid", "a tool amid"),
+        *("amid chunks of an SDK", "usage amid"),
+    ],
 )
 @pytest.mark.parametrize("make", MADE_OF[:-1])  # the last ones never have a price
 def test_citations_in_a_stream_have_no_price(

@@ -108,6 +108,24 @@ def test_a_usage_in_the_middle_of_a_stream_counts(
     ]
 
 
+def test_a_usage_in_the_middle_of_an_async_stream_counts(events: Events) -> None:
+    """The chunks of an async generator are looked at as those of any other stream."""
+    one, used, end = MIDDLES["chat"]
+
+    @llm_call
+    async def stream() -> AsyncIterator[Any]:
+        for chunk in [*[one] * MANY, used, *[one] * MANY, end]:
+            yield chunk
+
+    async def consume() -> int:
+        return len([chunk async for chunk in stream()])
+
+    assert 2 * MANY + 2 == asyncio.run(consume())
+    assert [(9, 4, "ok")] == [
+        (event.input_tokens, event.output_tokens, event.outcome) for event in events
+    ]
+
+
 @pytest.mark.parametrize("delta", [{"reasoning": "a"}, {"tool_calls": [{"index": 0}]}])
 def test_each_kind_of_content_goes_on(delta: Any, events: Events) -> None:
     """Reasoning and tool calls are pieces of an answer as well."""

@@ -321,6 +321,26 @@ def test_an_eager_task_is_a_part_of_its_request(eager: Celery, lines: list[dict[
     )
 
 
+def test_an_eager_task_measures_no_time_where_its_caller_does_not(
+    app: Celery, lines: list[dict[str, Any]]
+) -> None:
+    """With `measure_time=False` its line has no times, as its caller's has none."""
+    app.conf.task_always_eager = True
+    instrument_celery(app, measure_time=False)
+
+    @app.task(name="shop.search", shared=False)
+    def search() -> None:
+        with measure("search"):
+            pass
+
+    with trace_context("job-1"):
+        search.delay()
+
+    [line] = finished(lines)
+    assert ("SUCCESS", "job-1") == (line["state"], line["trace_id"])
+    assert {"search_calls", "search_ms", "own_ms"}.isdisjoint(line)
+
+
 def test_an_eager_task_outside_of_a_trace_has_its_own(
     eager: Celery, lines: list[dict[str, Any]]
 ) -> None:
