@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pantheon_obs import carry
+from pantheon_obs.testing import reset
 from tests.time.requests import aask, adds_up, ask, times
 
 redis = pytest.importorskip("redis")
@@ -118,6 +119,25 @@ def test_other_observers_do_not_hide_who_sends(client: Any) -> None:
     """A wrapper between the client and the transport."""
     between = in_module("sentry_sdk.integrations.redis", lambda: client.get("a"))
     assert {"cache_calls": 1} == times(ask(between))
+
+
+def test_a_wrapper_that_another_observer_keeps_finds_who_sends(
+    client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has wrapped our method: that stays when ours are undone, and is wrapped once more."""
+    kind: Any = redis.Redis
+    monkeypatch.setattr(kind, "execute_command", kind.execute_command)  # for the end of the test
+    assert {"cache_calls": 1} == times(ask(lambda: client.get("a")))
+    ours = kind.execute_command
+
+    def observed(*args: Any, **named: Any) -> Any:
+        return ours(*args, **named)
+
+    kind.execute_command = in_module("sentry_sdk.integrations.redis", observed)
+    reset()
+
+    assert {"cache_calls": 1} == times(ask(lambda: client.get("a")))
+    assert {} == times(ask(in_module("kombu.transport.redis", lambda: client.get("a"))))
 
 
 def in_module(name: str, function: Any) -> Callable[[], Any]:

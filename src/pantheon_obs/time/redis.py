@@ -25,8 +25,8 @@ _METHODS = (
     ("Pipeline", "execute"),
     ("Pipeline", "immediate_execute_command"),
 )
-# Code between the application and the client: the client's own, and other observers.
-_BETWEEN = frozenset({"redis", "sentry_sdk", "opentelemetry", "wrapt"})
+# Code between the application and the client: the client's own, ours, and other observers.
+_BETWEEN = frozenset({"redis", "pantheon_obs", "sentry_sdk", "opentelemetry", "wrapt"})
 # Code whose commands are not the application's: Celery's, our own, a cluster's.
 _APART = frozenset(name for row in PRODUCTS for name in row.cache_users)
 _MODULES_APART = ("redis.cluster", "redis.asyncio.cluster", "pantheon_obs.llm.cost.redis_")
