@@ -242,6 +242,24 @@ print(statuses, file=__import__("sys").stderr)
     assert levels == [line["level"] for line in lines if line["event"] == "request_finished"]
 
 
+def test_the_urls_of_a_django_project_answer_where_an_argument_has_set_the_path() -> None:
+    """The application that is instrumented may have it, and not the project's settings."""
+    pytest.importorskip("django")
+    program = """
+import django
+django.setup()
+from django.core.asgi import get_asgi_application
+from django.test import Client
+from pantheon_obs import instrument
+instrument(get_asgi_application(), metrics_path="/m")
+print(Client().get("/api/v1/health/metrics").status_code, file=__import__("sys").stderr)
+"""
+
+    _, _, err = manage("-c", program, settings={})
+
+    assert "200" == err.split()[-1]
+
+
 def run(program: str, **env: str) -> subprocess.CompletedProcess[bytes]:
     """Run a program without `prometheus_client`."""
     blocked = "import sys; sys.modules['prometheus_client'] = None\n"

@@ -16,6 +16,7 @@ _KEPT = (
     "baggage_fields",
     "trace_linger_s",
     "measure_time",
+    "metrics_path",
 )
 _in_force: dict[str, Any] = {}
 

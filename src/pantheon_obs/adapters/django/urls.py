@@ -20,7 +20,7 @@ from pantheon_obs.adapters.django.health import configured_health
 from pantheon_obs.adapters.django.metrics import answer_scrape
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.settings import Settings
+from pantheon_obs.core.in_force import in_force
 from pantheon_obs.health import endpoints
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ async def _answer(request: HttpRequest, name: str) -> HttpResponse:
 
 async def metrics(request: HttpRequest) -> HttpResponse:
     """Answer with the metrics for Prometheus, while there is a `metrics_path`."""
-    if Settings.from_env().metrics_path is None or _setup.metrics_status() != "on":
+    if in_force("metrics_path") is None or _setup.metrics_status() != "on":
         raise Http404
     _quieten()
     return answer_scrape(request)
