@@ -125,6 +125,9 @@ def instrumented(
             instrumentation.observe(subject)
         else:
             instrumentation.watch(all_clients, wanted, subject, automatic=automatic)
+            if methods is None and all_clients.late and imported(all_clients.late) is None:
+                again = partial(instrumented, subject, None, options, automatic=automatic)
+                instrumentation.watch_late(all_clients, again)
     except ConfigError:
         instrumentation.undo()
         raise

@@ -144,6 +144,10 @@ USAGE: Rows = (
     ("gen_ai.usage.output_tokens", any_vendor.opentelemetry),
 )
 
+_IN_CAMEL_CASE = frozenset(
+    re.sub("_([a-z])", lambda found: found[1].upper(), row[0]) for row in USAGE
+)
+
 
 def read(value: Any, reported: Reported) -> bool:
     """Read a response, a chunk or a usage object; return whether its shape is known."""
@@ -178,7 +182,7 @@ def read_usage(usage: Any, reported: Reported) -> bool:
         return True
     cost = reported.cost
     known = first(USAGE, usage, reported) is not False
-    if not known and type(usage) is dict:
+    if not known and type(usage) is dict and any(name in usage for name in _IN_CAMEL_CASE):
         usage = _in_snake_case(usage)
         known = first(USAGE, usage, reported) is not False
     if not known:
