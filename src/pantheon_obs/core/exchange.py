@@ -239,5 +239,6 @@ class Exchange(Trace, Facts):
 
     def background_failed(self, error: BaseException) -> None:
         """Emit `background_failed`: work after the response has raised."""
+        note(error).covered = True
         with _guard:
             pipeline.emit(BackgroundFailed(trace_id=self.trace_id, bound=self.bound, error=error))
