@@ -163,6 +163,7 @@ class Exchange(Trace, Facts):
         self.says_departure(error)  # nobody may have said it before
         escape(error, self, covered=True)
         root = root_of(error)
+        self.requested = is_requested(root)
         if is_background(self, root):
             self.finish()
             self.background_failed(root)
@@ -197,7 +198,7 @@ class Exchange(Trace, Facts):
         """Decide the outcome and emit the event, unless that was done before."""
         outcome, error = decide(self)
         escaped, code = self.error, self.status_code or 0
-        if escaped is not None and (is_requested(escaped) or is_departure(self, escaped)):
+        if escaped is not None and (self.requested or is_departure(self, escaped)):
             note(escaped).settle()
         is_usual = outcome == "ok" and escaped is None and code < CLIENT_ERROR
         if self.event_pending:
