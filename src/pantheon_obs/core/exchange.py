@@ -21,6 +21,7 @@ from pantheon_obs.core.failures import escape, note, root_of, share_log
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.outcome import decide, is_background, is_departure
 from pantheon_obs.core.texts import status_of, text_of
+from pantheon_obs.core.timing import add_open_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -230,7 +231,10 @@ class Exchange(Trace, Facts):
         # To round to 3 digits would take four times as long.
         event.latency_ms = latency_ms = round((end - began) * 1e6) / 1000
         event.outcome, event.quiet = outcome, self.quiet
-        event.llm = self.llm_with_open() if self.open_calls else self.llm  # it may make the span
+        event.llm = self.llm
+        if self.open_calls:
+            event.llm = self.llm_with_open()  # it may make the span
+            add_open_calls(self)
         event.error, event.spans = error, self.spans
         if first is not None:
             event.ttfb_ms = round((first - began) * 1000, 3)
