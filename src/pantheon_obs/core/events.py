@@ -214,6 +214,8 @@ class TaskFinished(Finished):
             fields["queue"] = self.queue
         fields["retries"] = self.retries
         fields["task_id"] = self.task_id
+        if self.level == ERROR:
+            fields["failed"] = True
         return self._with_common(fields)
 
 
