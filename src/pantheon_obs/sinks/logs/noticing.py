@@ -11,7 +11,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.guard import report
+from pantheon_obs.core.guard import Guard
 from pantheon_obs.sinks.logs.entry import placed
 from pantheon_obs.sinks.logs.odd import is_of_logging, level_of
 from pantheon_obs.sinks.logs.records import place_context
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _Logger, _Record = logging.Logger, logging.LogRecord
+
+_handler_guard = Guard("new handler")
+_context_guard = Guard("record's context")
 
 make_record: Any = None
 call_handlers: Any = None
@@ -85,7 +88,8 @@ def uninstall() -> None:
 def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: ANN401 - as the filters answer
     """Run a logger's filters as logging does, after a look at its handlers."""
     if handlers_of(self) != _alone and _look_at_handlers(self):
-        _add_context(record)
+        with _context_guard:  # another library's variables may be anything
+            place_context(record)
     passed: Any = True
     if self.filters:
         passed = logging.Filterer.filter(self, record)
@@ -93,11 +97,8 @@ def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: AN
         record = passed if isinstance(passed, logging.LogRecord) else given  # since Python 3.12
         if given in placed:
             placed[record] = placed[given]
-    try:
-        is_odd = type(record.levelno) is not int or record.levelno < 0
-    except AttributeError:
-        is_odd = True
-    if is_odd:  # a mistake: logging compares it
+    level = getattr(record, "levelno", None)
+    if type(level) is not int or level < 0:  # a mistake: logging compares it
         with suppress(AttributeError):  # a factory may even have made something else
             record.levelno = level_of(record)
     return passed
@@ -109,16 +110,7 @@ def _look_at_handlers(logger: logging.Logger) -> bool:
     node: logging.Logger | None = logger if _alone is not None else None
     while node is not None:
         if node.handlers and node.handlers != _alone:
-            try:
+            with _handler_guard:  # a handler may be any object
                 others = _notice(node) or others
-            except Exception as error:  # noqa: BLE001 - a handler may be any object
-                report("new handler", error)
         node = node.parent if node.propagate else None
     return others
-
-
-def _add_context(record: logging.LogRecord) -> None:
-    try:
-        place_context(record)
-    except Exception as error:  # noqa: BLE001 - another library's variables may be anything
-        report("record's context", error)
