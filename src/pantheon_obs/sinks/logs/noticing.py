@@ -28,8 +28,6 @@ make_record: Any = None
 call_handlers: Any = None
 """The methods of loggers while nobody has replaced them, else None; compared for each line."""
 
-_plain_classes: set[type[logging.Logger]] = set()
-
 _alone: list[logging.Handler] | None = None
 """Our handler; None while it is not installed."""
 
@@ -53,7 +51,6 @@ def look_at_methods() -> None:
     own = all(map(is_of_logging, (_Logger.makeRecord, _Logger.handle, _Record.getMessage)))
     make_record = _Logger.makeRecord if own else None
     call_handlers = _Logger.callHandlers if is_of_logging(_Logger.callHandlers) else None
-    _plain_classes.clear()
 
 
 def handlers_of(logger: logging.Logger) -> list[logging.Handler]:
@@ -65,21 +62,10 @@ def handlers_of(logger: logging.Logger) -> list[logging.Handler]:
     return logger.handlers + handlers_of(logger.parent)
 
 
-def keeps_methods(kind: type[logging.Logger]) -> bool:
-    """Whether a class of loggers has no way of its own to make and handle records."""
-    names = ("makeRecord", "handle", "filter", "callHandlers")
-    if kind not in _plain_classes and all(
-        getattr(kind, name) is getattr(_Logger, name) for name in names
-    ):
-        _plain_classes.add(kind)
-    return kind in _plain_classes
-
-
 def uninstall() -> None:
     """Leave loggers alone."""
     global _alone, make_record, call_handlers  # noqa: PLW0603 - as above
     _alone = make_record = call_handlers = None
-    _plain_classes.clear()
     placed.clear()
     if _Logger.__dict__.get("filter") is _filter:
         del _Logger.filter

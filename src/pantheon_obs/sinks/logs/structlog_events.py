@@ -32,7 +32,6 @@ from pantheon_obs.sinks.logs.structlog_run import (
     LoggingRun,
     Run,
     is_console,
-    renderers,
     standard_logger,
 )
 
@@ -68,7 +67,6 @@ def uninstall() -> None:
     _BASE._process_event = _ORIGINAL  # noqa: SLF001 - as above
     for factory, make in _FACTORIES.items():
         factory.__call__ = make
-    renderers.clear()
     passed_on.events.clear()
     bound_logger.handler = None
 
