@@ -35,11 +35,6 @@ class Writer(Own):
     def tell(self, text): sys.stderr.write("RAW " + text + "\\n")
 class Lines(Own):
     def tell(self, text): sys.stdout.writelines(["RAW ", text, "\\n"])
-class Json(Own):
-    def tell(self, text):
-        import json
-        sys.stdout.buffer.write(json.dumps({"RAW": text}).encode() + b"\\n")
-        sys.stdout.flush()
 class Stored(Own):
     def __init__(self):
         super().__init__()
@@ -61,7 +56,7 @@ class Handling(logging.Handler):
 """
 )
 PRINTERS = [
-    *("Printer", "Flushing", "Writer", "Lines", "Json", "Stored", "First", "Inner"),
+    *("Printer", "Flushing", "Writer", "Lines", "Stored", "First", "Inner"),
     "Handling",
 ]
 
@@ -185,6 +180,27 @@ assert Own.kept == ["order placed", "order paid"]
     assert b"250 accepted for delivery\n" * 2 == done.stdout
     assert 1 == done.stderr.count(b"--- Logging error ---")
     assert 3 == done.stderr.count(b'"event":"order ')
+
+
+def test_what_a_handler_prints_before_it_raises_is_not_lost() -> None:
+    """Its exception reaches the code that logs, as without us."""
+    done = run(
+        HANDLERS
+        + """
+class Failing(Own):
+    def tell(self, text):
+        print("no route to the host of mails")
+        raise OSError
+logging.getLogger("mail").addHandler(Failing())
+configure_logging(log_format="json", log_stream="stderr")
+try:
+    logging.getLogger("mail").warning("order placed")
+except OSError:
+    print("raised")
+"""
+    )
+
+    assert b"no route to the host of mails\nraised\n" == done.stdout
 
 
 def test_output_of_other_threads_passes_while_a_handler_is_watched() -> None:

@@ -34,7 +34,6 @@ MAY_STAY = {
     "core.guard._from_signals": "the signal handlers of Celery stay in the process",
     "propagation.prepare._prepared": "the classes of event loops; they stay watched",
     "propagation.prepare.prepare_process": "called once per process",
-    "sinks.metrics.port._prepare_for_forks": "called once per process",
     "adapters.asgi_relays._known": "facts about code objects, which do not change",
     "adapters.celery_tasks.patch": "Celery's build_tracer stays wrapped: the tasks stay traced",
     "llm.cost.price_list_loader.loader": "the price list is loaded once per process",

@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 from contextlib import contextmanager, suppress
-from threading import get_ident
+from threading import local
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
@@ -21,7 +21,6 @@ from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
     Heard = list[tuple[Callable[[Any], Any], Any]]
 
@@ -37,11 +36,11 @@ _HANDLE = compile(
     "exec",
 )
 
-_hearing: dict[int, Heard | None] = {}
-"""By the id of a thread, the writes and their texts while a handler runs; None lets them pass."""
+_hearing = local()
+"""Its `heard` has the writes and their texts while a handler runs in this thread; else None."""
 
-_tapped: dict[tuple[int, str], Patch] = {}
-"""Ours in place of the methods of streams, by the stream's id and the method's name."""
+_tapped: dict[int, Patch] = {}
+"""Ours in place of the `write` of streams, by the stream's id."""
 
 _watched: WeakSet[logging.Handler] = WeakSet()
 
@@ -80,20 +79,30 @@ class _Watching:
     @contextmanager
     def __call__(self, record: logging.LogRecord) -> Iterator[None]:
         """Listen to one record's handling."""
-        with _listening() as heard:
+        for name in _STREAMS:
+            _tap(getattr(sys, name))
+        heard: Heard = []
+        outer, _hearing.heard = getattr(_hearing, "heard", None), heard
+        try:
             yield
+        finally:
+            _hearing.heard = outer
+            self._judge(record, heard)
+
+    def _judge(self, record: logging.LogRecord, heard: Heard) -> None:
+        """Drop the line of a record; write any other text."""
+        text = "".join(described(part) for _, part in heard)
+        is_line = bool(heard) and _is_line_of(record, text)
+        if not is_line:
+            for write, part in heard:
+                write(part)
         handler = self._handler()
-        if handler is None:
+        if handler is None or self._prints:
             return
-        if heard:
-            text = "".join(described(part) for _, part in heard)
-            if not _is_line_of(record, text):
-                for write, part in heard:
-                    write(part)
-            elif not self._prints:
-                self._prints = True
-                self._on_print(handler)
-        elif not self._prints:
+        if is_line:
+            self._prints = True
+            self._on_print(handler)
+        elif not heard:
             unmute(handler)
 
 
@@ -102,7 +111,7 @@ def unmute(handler: logging.Handler) -> None:
     _watched.discard(handler)
     with suppress(KeyError):
         del handler.__dict__["handle"]
-    if not (_watched or _hearing):
+    if not _watched:
         _untap()
 
 
@@ -126,71 +135,23 @@ def _is_line_of(record: logging.LogRecord, text: str) -> bool:
     return 2 * sum(word in text for word in words) >= len(words)
 
 
-@contextmanager
-def _listening() -> Iterator[Heard]:
-    thread = get_ident()
-    outer = _hearing.get(thread)
-    for name in _STREAMS:
-        _tap(getattr(sys, name))
-    heard: Heard = []
-    _hearing[thread] = heard
-    try:
-        yield heard
-    finally:
-        if outer is None:
-            _hearing.pop(thread, None)
-        else:
-            _hearing[thread] = outer
-
-
 def _tap(stream: Any) -> None:  # noqa: ANN401 - any stream
-    """Put ours in place of a stream's methods, unless it is there or cannot be replaced."""
-    buffer = getattr(stream, "buffer", None)
-    for target, name, tap in (
-        (stream, "write", _hear),
-        (buffer, "write", _hear),
-        (stream, "flush", _let_through),
-    ):
-        if type(getattr(target, "__dict__", None)) is dict and (id(target), name) not in _tapped:
-            with suppress(AttributeError, ConfigError):
-                ours = tap(getattr(target, name))
-                _tapped[id(target), name] = Patch(target, name, ours)
-
-
-# These functions bind all that they use: a stream is still flushed when the modules are gone.
+    """Put ours in place of a stream's `write`, unless it is there or cannot be replaced."""
+    if type(getattr(stream, "__dict__", None)) is dict and id(stream) not in _tapped:
+        with suppress(AttributeError, ConfigError):
+            _tapped[id(stream)] = Patch(stream, "write", _hear(stream.write))
 
 
 def _hear(original: Callable[..., Any]) -> Callable[..., Any]:
-    hearing, thread, frame = _hearing, get_ident, sys._getframe  # noqa: SLF001 - for each text
+    # It binds all that it uses: a stream may be written to when the modules are gone.
+    hearing, frame = _hearing, sys._getframe  # noqa: SLF001 - for each text
 
     def write(text: Any, *rest: Any) -> Any:  # noqa: ANN401 - as the stream takes it
-        heard = hearing.get(thread())
-        if heard is None or _is_ours(frame(1)):
+        heard = getattr(hearing, "heard", None)
+        # Ours is the line of another record, which the handler has logged.
+        if heard is None or str(frame(1).f_globals.get("__name__")).startswith("pantheon_obs."):
             return original(text, *rest)
         heard.append((original, text))
         return len(text)
 
     return write
-
-
-def _is_ours(frame: FrameType) -> bool:
-    """Whether this library writes: the line of another record, which a handler has logged."""
-    return str(frame.f_globals.get("__name__")).startswith("pantheon_obs.")
-
-
-def _let_through(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Flush: the texts that it brings from the stream to its buffer were let through before."""
-    hearing, thread = _hearing, get_ident
-
-    def flush() -> None:
-        heard = hearing.get(thread())
-        if heard is None:
-            original()
-            return
-        hearing[thread()] = None
-        try:
-            original()
-        finally:
-            hearing[thread()] = heard
-
-    return flush
