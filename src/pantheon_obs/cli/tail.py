@@ -21,7 +21,7 @@ from pantheon_obs.cli.inputs import (
 from pantheon_obs.cli.reading.follow import Follower
 from pantheon_obs.cli.stories.items import item_of, name_of
 from pantheon_obs.cli.terminal import CommandError, paint, printable, text_of, write_lines
-from pantheon_obs.cli.wording import milliseconds, outcome, shown, usage
+from pantheon_obs.cli.wording import duration, outcome, shown, usage
 
 if TYPE_CHECKING:
     import argparse
@@ -129,7 +129,7 @@ def _row(item: Item, *, local: bool) -> str:
         f"{printable(item.service):<12}",
         f"{shown(name_of(item.kind, fields)):<32}",
         paint(f"{outcome(item.kind, fields):<16}", "red" if item.failed else "green"),
-        f"{milliseconds(item.duration):>10}",
+        f"{duration(item.duration):>10}",
         *filter(None, usage(item.kind, fields)),
         paint(printable(fields.get("trace_id", "-")), "dim"),
     ]
