@@ -370,7 +370,7 @@ def test_an_interrupt_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pantheon_obs.cli.story.reader_of", interrupted)
+    monkeypatch.setattr("pantheon_obs.cli.story.find", interrupted)
 
     assert (130, "", "") == run("story", TRACE)
 
