@@ -1,6 +1,6 @@
 """`pantheon-obs`: choose the command, run it, and turn errors into one line and an exit code.
 
-Exit codes: 0 done, 1 nothing found, 2 used wrongly, 130 interrupted, 141 the reader of stdout left.
+Exit codes that `--help` does not name: 130 interrupted, 141 the reader of stdout has left.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ examples:
 """
 _EXIT_CODES = """\
 exit codes:
-  0 done; 1 nothing found (story), faults (doctor)
-  2 used wrongly, no file can be read, or the doctor cannot tell
+  0 done; 1 nothing found, or faults (doctor); 2 used wrongly, no readable file, or cannot tell
 """
 
 
