@@ -184,8 +184,11 @@ def suspend(trace: Trace) -> None:
 def resume(trace: Trace) -> None:
     """Make a suspended trace current again, with the fields that its last step bound."""
     begin(trace)
-    context, trace.suspended = trace.suspended, None
-    if context is not None and (foreign.bound or context[current_trace] is not trace):
+    context = trace.suspended
+    if context is None:
+        return
+    trace.suspended = None
+    if foreign.bound or context[current_trace] is not trace:
         current_trace_id.set(context[current_trace_id])
         current_trace.set(context[current_trace])
         foreign.rebind(context.run(foreign.clear))

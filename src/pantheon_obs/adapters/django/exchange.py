@@ -90,25 +90,30 @@ class DjangoExchange(Exchange):
         else:
             self.complete()
 
-    __enter__ = resume  # a step of the project's code begins: the view, or a part of the response
+    __enter__ = resume  # a step of the project's code begins: a part of the response
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        """The step has ended: restore the context, for good if the event is emitted."""
+        """A step has ended."""
         try:
             if error is not None:
-                self._failed(error)
+                self.failed(error)
         finally:
-            if self.event_pending:
-                suspend(self)
-            else:
-                end(self)
-                self._forget_request()
+            self.leave()
 
-    def _failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException) -> None:
+        """The project's code has raised."""
         if _by_django(error):
             self.client_left()
         self.escaped(error)
         self.finish()
+
+    def leave(self) -> None:
+        """Restore the context: for good if the event is emitted, else until a later step."""
+        if self.event_pending:
+            suspend(self)
+        else:
+            end(self)
+            self._forget_request()
 
     def closed(self) -> None:
         """The server has closed the response: end in the context of the last step.

@@ -21,7 +21,7 @@ from pantheon_obs.adapters.django.streams import follow
 from pantheon_obs.adapters.django.users import bind_user, bind_user_early
 from pantheon_obs.adapters.wsgi_environ import EnvironIdentity, headers_in_environ
 from pantheon_obs.core import pipeline
-from pantheon_obs.core.context import ATTRIBUTE, KEY, current_trace, leave_on, trace_on
+from pantheon_obs.core.context import ATTRIBUTE, KEY, begin, current_trace, leave_on, trace_on
 from pantheon_obs.core.enclosing import enclosing
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.identity import Identity
@@ -97,10 +97,16 @@ class TraceIdMiddleware:
         exchange = self._begin(request)
         if exchange is None:
             return self._add_to_outer(request, self.get_response(request))
-        with exchange:
+        begin(exchange)
+        try:
             if pipeline.listening:
                 pipeline.started(exchange)
             return self._answered(exchange, request, self.get_response(request))
+        except BaseException as error:
+            exchange.failed(error)
+            raise
+        finally:
+            exchange.leave()
 
     async def _serve(self, request: HttpRequest) -> Any:  # noqa: ANN401 - as above
         if not self._started:
@@ -108,10 +114,16 @@ class TraceIdMiddleware:
         exchange = self._begin(request)
         if exchange is None:
             return self._add_to_outer(request, await self.get_response(request))
-        with exchange:
+        begin(exchange)
+        try:
             if pipeline.listening:
                 pipeline.started(exchange)
             return self._answered(exchange, request, await self.get_response(request))
+        except BaseException as error:
+            exchange.failed(error)
+            raise
+        finally:
+            exchange.leave()
 
     def _begin(self, request: Any) -> DjangoExchange | None:  # noqa: ANN401 - Django has no types
         """Begin the request's trace; None if code around us has done so."""
