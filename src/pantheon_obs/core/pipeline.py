@@ -168,7 +168,7 @@ def emit(event: Event) -> None:
             report(f"sink {sink.name}", error)
 
 
-def measure(measurement: Measurement) -> None:
+def emit_measurement(measurement: Measurement) -> None:
     """Hand a fact without a log line to the sinks that count such."""
     _notify(_measuring, "measure", measurement)
 

@@ -150,7 +150,7 @@ def _declared(kind: Any) -> tuple[str, ...]:
 stored = opener()
 
 
-def text(value: object) -> str | None:
+def as_text(value: object) -> str | None:
     """Return the value as a plain `str` if it is a non-empty string, else None."""
     if type(value) is str:
         return value or None
