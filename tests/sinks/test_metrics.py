@@ -161,7 +161,7 @@ def test_a_quiet_request_is_in_no_metric() -> None:
 
 @pytest.mark.parametrize("paths", [(), ("/internal",)])
 def test_a_scrape_is_quiet_whatever_the_quiet_paths_are(paths: tuple[str, ...]) -> None:
-    """They are in place of the probes only."""
+    """They are added to the page of the metrics."""
     app = App(quiet_paths=paths)
     before = app.series()
 

@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs import _setup
+from pantheon_obs.adapters.grpc_context import grpc
 from pantheon_obs.adapters.grpc_handlers import around
 from pantheon_obs.adapters.grpc_rpc import Rpc
 from pantheon_obs.core.context import current_trace
-from pantheon_obs.core.errors import require
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import resolve
 from pantheon_obs.core.spans import attach
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pantheon_obs.core.settings import Settings
-
-grpc: Any = require("grpc", extra=None, feature="pantheon_obs.adapters.grpc")
-grpc_aio: Any = require("grpc.aio", extra=None, feature="pantheon_obs.adapters.grpc")
 
 # https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 _PROBES = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
@@ -135,7 +132,7 @@ class _Interceptor(_Arriving, grpc.ServerInterceptor):  # type: ignore[misc]  # 
         return sentry.intercept_service(lambda _: observed, details) if sentry else observed
 
 
-class _AioInterceptor(_Arriving, grpc_aio.ServerInterceptor):  # type: ignore[misc]  # untyped
+class _AioInterceptor(_Arriving, grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped
     _sentry_module = "sentry_sdk.integrations.grpc.aio.server"
 
     async def intercept_service(

@@ -12,9 +12,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import grpc
-
 from pantheon_obs.core import pipeline
+from pantheon_obs.core.errors import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -22,6 +21,9 @@ if TYPE_CHECKING:
     from pantheon_obs.adapters.grpc_rpc import Rpc
 
     _Metadata = Iterable[tuple[str, str | bytes]]
+
+_FEATURE = "pantheon_obs.adapters.grpc"
+grpc: Any = require("grpc", extra=None, feature=_FEATURE, distribution="grpcio")
 
 _HEADER = "x-trace-id"  # gRPC takes names of metadata in lower case only
 _NAMES = {code.value[0]: code.name for code in grpc.StatusCode}

@@ -18,7 +18,7 @@ from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.core.chains import alone_in
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import note
+from pantheon_obs.core.failures import wrap
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.override import override, own_method
 
@@ -43,7 +43,7 @@ def install(
         try:
             await inner(scope, receive, send)
         except BaseExceptionGroup as group:  # since 0.23 Quart serves in a task group
-            note(group).root = alone_in(group)
+            wrap(alone_in(group), group)
             raise
 
     traced = asgi.install(serve, settings, on_startup, within)
@@ -108,4 +108,3 @@ async def _background_failed(_app: Quart, exception: BaseException, **_: object)
         exchange = current_trace.get()
         if isinstance(exchange, Exchange) and not isinstance(exchange, AsgiWebsocket):
             exchange.background_failed(exception)
-            note(exception).covered = True

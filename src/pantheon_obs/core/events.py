@@ -56,6 +56,11 @@ class Finished(Fact):
 
     own_fields: ClassVar[tuple[str, ...]]  # on the line, in the order of the schema
 
+    @property
+    def level(self) -> int:
+        """DEBUG if quiet, else INFO: the level of a good end."""
+        return DEBUG if self.quiet else INFO
+
     def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
         """The event's own fields, in the order of the schema, added to the fields of a line."""
         fields: dict[str, Any] = {} if line is None else line
@@ -63,6 +68,8 @@ class Finished(Fact):
             value = getattr(self, name)
             if value is not None:
                 fields[name] = value
+        if self.level == ERROR:
+            fields["failed"] = True
         return self._with_common(fields)
 
     def _with_common(self, fields: dict[str, Any]) -> dict[str, Any]:
@@ -155,8 +162,8 @@ class WebsocketFinished(Finished):
     logger: ClassVar[str] = "pantheon_obs.request"
     outside: ClassVar[tuple[str, ...]] = ("path", "db_repeated")
     own_fields = (
-        *("path", "route", "close_code", "latency_ms", "messages_in", "messages_out", "outcome"),
-        "failed",
+        *("path", "route", "close_code", "latency_ms"),
+        *("messages_in", "messages_out", "outcome"),
     )
 
     path: str
@@ -171,14 +178,7 @@ class WebsocketFinished(Finished):
     @property
     def level(self) -> int:
         """ERROR for an escaped exception and for no answer, DEBUG if quiet, else INFO."""
-        if self.quiet:
-            return DEBUG
-        return ERROR if self.outcome in FAILED else INFO
-
-    @property
-    def failed(self) -> bool | None:
-        """True at ERROR, else None, which the line leaves out."""
-        return True if self.level == ERROR else None
+        return ERROR if self.outcome in FAILED and not self.quiet else super().level
 
 
 class TaskFinished(Finished):
