@@ -71,10 +71,10 @@ def read_answer(result: Any, call: LlmCall) -> bool:
 
 
 class SeveralAnswers:
-    """The answers of a call. One may have its usage beside it, or be there twice, raw and parsed.
+    """The answers of a call, each of which may come with its usage, or twice, raw and parsed.
 
-    Usages count only where there is no answer. `reported` gets the sums, and else the facts of
-    the last answer.
+    A usage by itself counts only if there is no answer. `reported` gets the sums of the counts, and
+    all other facts of the last answer.
     """
 
     def __init__(self, reported: Reported) -> None:

@@ -71,7 +71,7 @@ def counts_on(usage: Any) -> bool:
 
 
 def usage_so_far(source: Any) -> Any:
-    """Return what the usage of an object counts now; a property may have given another one."""
+    """Return the usage of an object as it is now; a property may have given an earlier one."""
     usage = attached_usage(source)
     return usage() if callable(usage) else usage
 
