@@ -60,8 +60,8 @@ class _Watched:
 class Watcher:
     """Observes the calls of a function by the clients of a class, until `undo()`.
 
-    `observers_of` has, for a client or resource, the observer of a function, by path. An
-    `automatic` watcher stands behind the watchers that the application has asked for.
+    `observers_of` returns the observers of a client or resource, by path. An `automatic` watcher
+    stands behind the watchers that the application has asked for.
     """
 
     function: Any

@@ -100,23 +100,17 @@ def instrumented(
     loader.prepare()
     sdk = sdk_of(subject)
     all_clients = sdk if isinstance(subject, type | ModuleType) else None
-    makers = () if sdk is None or all_clients or methods is not None else sdk.makers
-    observers_of: Callable[[Any], Observers]
     if all_clients is not None and all_clients.factory:
         observe = partial(instrumented, methods=methods, options=options, automatic=automatic)
-
-        def of_factory(_: object) -> Observers:
-            return {all_clients.factory: partial(instrumentation.making, observe)}
-
-        wanted, observers_of = {all_clients.factory: ""}, of_factory
-    else:
-        exists: Callable[[str], object] = partial(on_path, subject)
-        if all_clients is not None:
-            exists = partial(functions_at, subject, all_clients)
-        elif makers:  # some are methods of the objects that they make
-            exists = bool
-        wanted = _wanted(subject, sdk, methods, exists)
-        observers_of = _observers_finder(wanted, replace(options, sdk=sdk))
+        return _observe_made(all_clients, subject, observe, automatic=automatic)
+    makers = () if sdk is None or all_clients or methods is not None else sdk.makers
+    exists: Callable[[str], object] = partial(on_path, subject)
+    if all_clients is not None:
+        exists = partial(functions_at, subject, all_clients)
+    elif makers:  # some are methods of the objects that they make
+        exists = bool
+    wanted = _wanted(subject, sdk, methods, exists)
+    observers_of = _observers_finder(wanted, replace(options, sdk=sdk))
     instrumentation = LlmInstrumentation(observers_of, sdk, makers)
     if is_off():
         return instrumentation
@@ -131,6 +125,18 @@ def instrumented(
     except ConfigError:
         instrumentation.undo()
         raise
+    return instrumentation
+
+
+def _observe_made(
+    sdk: Sdk, subject: object, observe: Callable[[Any], LlmInstrumentation], *, automatic: bool
+) -> LlmInstrumentation:
+    """Watch the factory of an SDK, and observe each client that it makes from now on."""
+    observers: dict[str, Observe] = {}
+    instrumentation = LlmInstrumentation(lambda _: observers, sdk, ())
+    observers[sdk.factory] = partial(instrumentation.making, observe)
+    if not is_off():
+        instrumentation.watch(sdk, observers, subject, automatic=automatic)
     return instrumentation
 
 

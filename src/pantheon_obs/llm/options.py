@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.signatures import is_plain
-from pantheon_obs.llm.usage.fields import field, text
+from pantheon_obs.llm.usage.fields import as_text, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -126,4 +126,4 @@ def _parameters(function: Callable[..., Any]) -> tuple[list[tuple[str, int, Any]
 def _alias(value: object) -> str | None:
     if type(value) is str:
         return value or None
-    return text(value.value if isinstance(value, Enum) else value)
+    return as_text(value.value if isinstance(value, Enum) else value)

@@ -8,8 +8,8 @@ from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import is_apart
 from pantheon_obs.core.errors import BudgetExceeded, refuse
+from pantheon_obs.core.finalizers import in_finalizer
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.signatures import is_plain
@@ -153,7 +153,7 @@ class Budget(Undoable):
                 _log.warning("llm_budget_exceeded", extra=fields)
         if self._on_exceeded is None:
             return
-        if is_apart():  # the application's code may wait for a lock that a finalizer interrupts
+        if in_finalizer():  # the application's code may wait for a lock that a finalizer interrupts
             start_new_thread(self._call_back, (spent.key, spent.dollars))
         else:
             self._call_back(spent.key, spent.dollars)

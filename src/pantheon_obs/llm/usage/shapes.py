@@ -18,7 +18,7 @@ from orjson import JSONDecodeError, loads
 from pantheon_obs.llm.usage import errors
 from pantheon_obs.llm.usage.answer import COUNTS, OTHER, Reported, read_counts
 from pantheon_obs.llm.usage.billed_items import add_other_counts
-from pantheon_obs.llm.usage.fields import KEYS, asked, class_fields, field, has, stored, text
+from pantheon_obs.llm.usage.fields import KEYS, as_text, asked, class_fields, field, has, stored
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     any_vendor,
@@ -54,8 +54,8 @@ def of_body(value: Any, reported: Reported) -> Any:
         return False
     model = vars(reported).pop("model", None)  # the requested model, in a stream
     read(body, reported)
-    reported.model = reported.model or text(field(value, "model")) or model
-    reported.finish_reason = reported.finish_reason or text(field(value, "finish_reason"))
+    reported.model = reported.model or as_text(field(value, "model")) or model
+    reported.finish_reason = reported.finish_reason or as_text(field(value, "finish_reason"))
     reported.content = reported.finished = True
     if reported.usage_status != "missing":
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.llm.usage.answer import Reported, count
+from pantheon_obs.llm.usage.answer import Reported, as_count
 from pantheon_obs.llm.usage.fields import class_fields, field, has
 from pantheon_obs.llm.usage.shapes import MESSAGES, first, read
 
@@ -71,7 +71,7 @@ def counts_on(usage: Any) -> bool:
 
 
 def usage_so_far(source: Any) -> Any:
-    """Return what the usage of an object counts now; a property may have given another one."""
+    """Return the usage of an object as it is now; a property may have given an earlier one."""
     usage = attached_usage(source)
     return usage() if callable(usage) else usage
 
@@ -133,7 +133,7 @@ def tokens_of(value: Any) -> Reported | None:
     reported = Reported()
     if type(value) is tuple:
         if len(value) == _PAIR:
-            reported.input_tokens, reported.output_tokens = count(value[0]), count(value[1])
+            reported.input_tokens, reported.output_tokens = as_count(value[0]), as_count(value[1])
     else:
         read(value, reported)
     return None if reported.usage_status == "missing" else reported
