@@ -93,10 +93,9 @@ class WsgiExchange(Exchange):
             write = self._start_response(status, headers)
         else:
             write = self._start_response(status, headers, exc_info)
-            error = exc_info[1]
             with _guard:
-                if error is not None and not self.replaced:  # the application's own answer to it
-                    self.note_unhandled(error, may_be_handled=True)
+                if exc_info[1] is not None and not self.replaced:  # the application's own answer
+                    self.note_unhandled(exc_info[1], may_be_handled=True)
         self.started(status_in(status), headers)
         if not self.event_pending:
             return write
