@@ -146,7 +146,7 @@ def test_a_method_of_a_stream_that_was_replaced_again_stays(
     stream = Stream()
     ours = Patch(stream, "write", str)
     stream.write = theirs = len  # type: ignore[method-assign,assignment]
-    monkeypatch.setattr(muting, "_tapped", {id(stream): ours})
+    monkeypatch.setattr(muting, "_tapped", {(id(stream), "write"): ours})
 
     muting.reset()
 
