@@ -246,3 +246,5 @@ PRODUCTS = (
 )
 
 WORKER_NUMBERS = {row.name: row.numbers for row in PRODUCTS if row.numbers}
+
+ACCESS = tuple(name for row in PRODUCTS for name in row.access)

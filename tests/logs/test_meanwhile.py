@@ -90,7 +90,7 @@ def test_a_failure_of_ours_beside_another_handler_loses_no_line(
     assert {"said", "telemetry_failed"} <= {event["event"] for event in events}
 
 
-def test_a_handler_that_is_gone_is_not_judged() -> None:
+def test_a_handler_that_is_gone_is_not_judged(capsys: pytest.CaptureFixture[str]) -> None:
     """Its last record may be handled while it goes."""
 
     class Gone(logging.Handler):
@@ -100,20 +100,21 @@ def test_a_handler_that_is_gone_is_not_judged() -> None:
             """Do nothing."""
 
     configure_logging(log_format="json")
-    called: list[logging.Handler] = []
     handler = Gone()
-    watching = muting._Watching(handler, called.append)  # noqa: SLF001 - its last record
+    watching = muting._Watching(handler)  # noqa: SLF001 - its last record
     del handler
     collect_garbage()
 
-    with watching(logging.makeLogRecord({})):
-        sys.stdout.write("")
+    with watching(logging.makeLogRecord({"msg": "printed"})):
+        sys.stdout.write("printed")
 
-    assert [] == called
+    assert "" == capsys.readouterr().out
 
 
-def test_a_handler_that_prints_is_told_once(bare_root: logging.Logger) -> None:
-    """Its later lines are muted as well."""
+def test_a_handler_that_prints_is_told_once(
+    bare_root: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The records of its logger reach our handler from then on, and its later lines are muted."""
 
     class Printing(logging.Handler):
         """Prints each record."""
@@ -123,16 +124,22 @@ def test_a_handler_that_prints_is_told_once(bare_root: logging.Logger) -> None:
                 sys.stdout.write(f"{record.getMessage()}\n")
 
     configure_logging(log_format="json")
-    called: list[logging.Handler] = []
-    handler = Printing()
-    muting.mute(handler, called.append)
+    logger = logging.getLogger("printing")
+    logger.addHandler(handler := Printing())
+    logger.propagate = False
+    muting.mute(handler)
     record = logging.makeLogRecord({"msg": "printed words", "levelno": 20})
 
     handler.handle(record)
+    assert logger.propagate
+    logger.propagate = False
     handler.handle(record)
     handler.handle(logging.makeLogRecord({"msg": "kept for itself"}))
+    assert not logger.propagate
+    logger.removeHandler(handler)
+    logger.propagate = True
 
-    assert [handler] == called
+    assert "" == capsys.readouterr().out
 
 
 def test_a_method_of_a_stream_that_was_replaced_again_stays(

@@ -16,6 +16,8 @@ from weakref import WeakSet, ref
 
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.undoable import Patch
+from pantheon_obs.products import ACCESS
+from pantheon_obs.sinks.logs.handler import known_loggers
 from pantheon_obs.sinks.logs.odd import is_of_logging
 from pantheon_obs.sinks.redact.plain import described
 
@@ -51,16 +53,14 @@ def may_print(handler: logging.Handler) -> bool:
     return not all(is_of_logging(getattr(kind, name, None)) for name in ("emit", "handle"))
 
 
-def mute(handler: logging.Handler, on_print: Callable[[logging.Handler], None]) -> None:
+def mute(handler: logging.Handler) -> None:
     """Keep the lines of a handler off the standard streams, from its first record on.
 
     A handler that writes nothing there with its first record is left alone from then on.
-    `on_print` is called for a handler that prints, before the record goes on to other handlers.
     """
     if handler in _watched:
         return
-    watching = _Watching(handler, on_print)
-    made: dict[str, Any] = {"given": handler.handle, "watching": watching}
+    made: dict[str, Any] = {"given": handler.handle, "watching": _Watching(handler)}
     exec(_HANDLE, made)  # noqa: S102 - the text above
     handler.handle = made["handle"]  # type: ignore[method-assign]
     _watched.add(handler)
@@ -69,11 +69,8 @@ def mute(handler: logging.Handler, on_print: Callable[[logging.Handler], None]) 
 class _Watching:
     """Listens while a handler handles a record, and judges the text that it has written."""
 
-    def __init__(
-        self, handler: logging.Handler, on_print: Callable[[logging.Handler], None]
-    ) -> None:
+    def __init__(self, handler: logging.Handler) -> None:
         self._handler = ref(handler)
-        self._on_print = on_print
         self._prints = False
 
     @contextmanager
@@ -101,9 +98,16 @@ class _Watching:
             return
         if is_line:
             self._prints = True
-            self._on_print(handler)
+            _reveal(handler)
         elif not heard:
             unmute(handler)
+
+
+def _reveal(handler: logging.Handler) -> None:
+    """Let the records of a silenced handler's loggers, this one too, reach our handler."""
+    for logger in known_loggers():
+        if handler in logger.handlers and logger.name not in ACCESS:
+            logger.propagate = True
 
 
 def unmute(handler: logging.Handler) -> None:
