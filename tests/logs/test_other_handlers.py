@@ -363,3 +363,44 @@ def test_a_thread_of_a_listener_knows_the_trace(tmp_path: Path) -> None:
 
     assert ["inside", "outside"] == done.events
     assert ["t-1 inside", "- outside"] == log.read_text().splitlines()
+
+
+def test_a_record_that_is_written_later_keeps_its_trace() -> None:
+    """A `MemoryHandler` writes its records in the midst of another request, or of none."""
+    done = run("""
+        import logging.handlers
+        configure_logging(log_format="json")
+        handler = logging.handlers.MemoryHandler(100, target=logging.getLogger().handlers[0])
+        logging.getLogger("kept").addHandler(handler)
+        logging.getLogger("kept").propagate = False
+        def say(event):
+            logging.getLogger("kept").warning(event)
+            get_logger("kept").warning(event)
+        say("before")
+        with trace_context("first"):
+            bind(user=1)
+            say("first")
+        with trace_context("second"):
+            bind(user=2, tenant="b")
+            say("second")
+            handler.flush()
+    """)
+
+    second = {"trace_id": "second", "user": 2, "tenant": "b"}
+    expected = [{}, {"trace_id": "first", "user": 1}, second]
+    assert [fields for fields in expected for _ in range(2)] == [
+        {key: line[key] for key in ("trace_id", "user", "tenant") if key in line}
+        for line in done.lines
+    ]
+
+
+def test_a_logger_with_a_tuple_of_handlers_logs() -> None:
+    """The standard library only iterates over them."""
+    done = run("""
+        configure_logging(log_format="json")
+        logging.getLogger("a").handlers = (logging.NullHandler(),)
+        logging.getLogger("a").warning("plain")
+        get_logger("a").warning("structured")
+    """)
+
+    assert ["plain", "structured"] == done.events

@@ -620,6 +620,26 @@ def test_no_thread_runs_before_the_first_trace() -> None:
     assert [1, 1, 1, None, 2] == [line.get("threads") for line in done.lines]
 
 
+def test_waiting_lines_take_little_more_memory_than_their_bytes() -> None:
+    """The encoder's buffers, which are larger than its lines, are not kept."""
+    program = """
+        import resource
+        configure_logging(log_delivery="queue")
+        def memory():
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        logging.info("first")
+        before = memory()
+        for number in range(50_000):
+            logging.info("%d", number)
+        sys.stderr.write(f"{memory() / before}\\n"); sys.stderr.flush()
+    """
+    with unread(program) as (process, _reader):
+        assert process.stderr is not None
+        growth = float(process.stderr.readline())
+
+    assert growth < 2  # 5 MB of lines, with their places in the queue
+
+
 @pytest.mark.parametrize("line", ["x" * 100_000, "x"])
 def test_a_line_that_would_wait_for_the_reader_starts_the_thread(line: str) -> None:
     """A pipe takes a long line in parts, and none once it is full."""

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.core.serving import active
 from pantheon_obs.core.trace_id import validate
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.logs import odd
@@ -214,10 +215,15 @@ def _product_of(entry: Entry) -> str:
 def _take_context(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) -> None:
     """Take what we have put on a record, in whichever thread or process, from the fields."""
     if record.thread == get_ident() and record.process == os.getpid():
-        if record in placed:  # the line gets it from the trace
-            for name, value in placed[record].items():
-                if fields.get(name, placed) is value:
-                    del fields[name]
+        ours = placed.get(record, {})
+        for name, value in ours.items():
+            if fields.get(name, placed) is value:
+                del fields[name]
+        # The line gets them from the trace, unless a handler has kept the record for later.
+        trace_id = ours.get("trace_id")
+        if trace_id is not None and trace_id != (active()[0] or NO_TRACE):
+            entry.trace_id = "" if trace_id == NO_TRACE else trace_id
+            entry.bound = {name: value for name, value in ours.items() if name != "trace_id"}
         return
     trace_id = fields["trace_id"]
     if trace_id == NO_TRACE:

@@ -59,7 +59,7 @@ def handlers_of(logger: logging.Logger) -> list[logging.Handler]:
         logger = logger.parent
     if logger.parent is None or not logger.propagate:
         return logger.handlers
-    return logger.handlers + handlers_of(logger.parent)
+    return [*logger.handlers, *handlers_of(logger.parent)]
 
 
 def uninstall() -> None:

@@ -92,7 +92,8 @@ class Queued:
             lane = bisect_right(_LANES, level)
             if self._has_room(len(line), lane):
                 self._accepted += len(line)
-                self._put(lane, level, line)
+                # A copy: each line of orjson keeps a buffer of 4 KB.
+                self._put(lane, level, bytes(memoryview(line)))
             else:
                 self._count_dropped(level)
         if self._ending:

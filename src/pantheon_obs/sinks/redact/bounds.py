@@ -110,12 +110,12 @@ def _is_larger(value: object, limit: int) -> bool:
     waiting: list[Any] = [[value]]
     while waiting:
         container = waiting.pop()
-        left -= LEAST * len(container) + 1
+        is_mapping = type(container) is dict
+        left -= LEAST * len(container) * (1 + is_mapping) + 1
         if left < 0:
             return True
         items = [*container]  # at once: another thread may change it meanwhile
-        if type(container) is dict:
-            left -= LEAST * len(items)
+        if is_mapping:
             items += container.values()
         for item in items:
             kind = type(item)
@@ -125,4 +125,6 @@ def _is_larger(value: object, limit: int) -> bool:
                 left -= (item.bit_length() * 3 - 3) // 10  # the digits but the first
             elif kind is dict or kind is list or kind is tuple:
                 waiting.append(item)
-    return left < 0
+            if left < 0:
+                return True
+    return False
