@@ -92,6 +92,10 @@ class WsgiExchange(Exchange):
             write = self._start_response(status, headers)
         else:
             write = self._start_response(status, headers, exc_info)
+            error = exc_info[1]
+            with _guard:
+                if error is not None and not self.replaced:  # the application's own answer to it
+                    self.note_unhandled(error, may_be_handled=True)
         self.started(status_in(status), headers)
         if not self.event_pending:
             return write
