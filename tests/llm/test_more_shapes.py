@@ -231,6 +231,46 @@ class TestFrameworks:
         assert (512, 40) == counts(message)
 
 
+REALTIME: list[dict[str, Any]] = [
+    {"type": "session.created", "session": {"model": "gpt-realtime"}},
+    {"type": "response.created", "response": {"object": "realtime.response", "usage": None}},
+    {"type": "response.output_audio.delta", "delta": "UGFyaXM="},
+    {
+        "type": "response.done",
+        "response": {
+            "object": "realtime.response",
+            "status": "completed",
+            "usage": {
+                "input_tokens": 1000,
+                "output_tokens": 500,
+                "input_token_details": {"audio_tokens": 800, "cached_tokens": 300},
+                "output_token_details": {"audio_tokens": 400},
+            },
+        },
+    },
+]
+
+
+def test_a_turn_of_the_realtime_api(events: Events) -> None:
+    """OpenAI's events, or the last of them; the methods of the client make no call of a turn."""
+    with llm_call(model="gpt-realtime") as turn:
+        for each in REALTIME:
+            turn.chunk(each)
+    with llm_call(model="gpt-realtime") as turn:
+        turn.result(REALTIME[-1])
+
+    assert [("ok", "completed", 1000, 500, 300)] * 2 == [
+        (
+            event.outcome,
+            event.finish_reason,
+            event.input_tokens,
+            event.output_tokens,
+            event.cached_input_tokens,
+        )
+        for event in events
+    ]
+
+
 def hop(status: str) -> tuple[dict[str, Any], ...]:
     """Make the events of an interaction."""
     usage = {"total_input_tokens": 700, "total_output_tokens": 40, "total_tokens": 740}
