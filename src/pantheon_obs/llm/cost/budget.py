@@ -78,13 +78,14 @@ def budget(  # noqa: PLR0913 - options by name
         1.0
     """
     made = Budget(usd, per, window, on_exceeded)
+    refuses = _flag("refuse", refuse)
     if is_off():
         return made
     if redis is not None:
         made.tally = _shared_tally(per, made.tally.window, redis)
     made.tally.limits = (*made.tally.limits, made)
     budgets.tallies = tuple(dict.fromkeys((*budgets.tallies, made.tally)))
-    if refuse:
+    if refuses:
         budgets.refusing = (*budgets.refusing, made)
     return made
 
@@ -177,6 +178,12 @@ def _number(name: str, value: Any, least: float, accepted: str) -> float:
     if not (least <= number <= _LARGEST and number > 0):
         refuse(name, value, accepted)
     return int(number) if number.is_integer() else number
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        refuse(name, value, "a boolean")
+    return value
 
 
 def _shared_tally(per: str | None, window: BudgetWindow, client: object) -> Any:

@@ -25,6 +25,7 @@ from pantheon_obs.llm.usage.vendors import (
     bedrock,
     cohere,
     gemini,
+    gemini_interactions,
     ollama,
     openai_chat,
     openai_responses,
@@ -107,8 +108,8 @@ MESSAGES: Rows = (
     ("response_metadata", any_vendor.langchain_message),
     ("raw", of_raw),
     ("_proto", xai.response),
-    ("event_type", gemini.interaction_event),
-    ("status", gemini.interaction),
+    ("event_type", gemini_interactions.event),
+    ("status", gemini_interactions.interaction),
     ("data", openai_chat.embeddings),
     ("embeddings", ollama.embeddings),
     ("embeddings", gemini.embeddings),
@@ -135,13 +136,17 @@ USAGE: Rows = (
     ("promptTokenCount", gemini.tokens),
     ("response_token_count", gemini.tokens),
     ("responseTokenCount", gemini.tokens),
-    ("total_input_tokens", gemini.interaction_tokens),
+    ("total_input_tokens", gemini_interactions.tokens),
     ("inputTokens", bedrock.tokens),
     ("tokens", cohere.tokens),
     ("billed_units", cohere.tokens),
     ("prompt_eval_count", ollama.tokens),
     ("gen_ai.usage.input_tokens", any_vendor.opentelemetry),
     ("gen_ai.usage.output_tokens", any_vendor.opentelemetry),
+)
+
+_IN_CAMEL_CASE = frozenset(
+    re.sub("_([a-z])", lambda found: found[1].upper(), row[0]) for row in USAGE
 )
 
 
@@ -178,7 +183,7 @@ def read_usage(usage: Any, reported: Reported) -> bool:
         return True
     cost = reported.cost
     known = first(USAGE, usage, reported) is not False
-    if not known and type(usage) is dict:
+    if not known and type(usage) is dict and any(name in usage for name in _IN_CAMEL_CASE):
         usage = _in_snake_case(usage)
         known = first(USAGE, usage, reported) is not False
     if not known:

@@ -111,7 +111,7 @@ def find_usage(read: UsageReader | None, source: Any, attached: Any, *, complete
 
 
 def _begun(tokens: Reported | None) -> Reported | None:
-    """Return the counts of a method that counts while the answer is read, once it has begun."""
+    """Return counts once one of them is above 0."""
     return tokens if tokens and (tokens.input_tokens or tokens.output_tokens) else None
 
 
@@ -169,9 +169,9 @@ def _locals_of(error: BaseException) -> Iterator[Any]:
 
 
 def _has_usage(value: Any) -> bool:
-    """Whether a value is an answer with a usage."""
+    """Whether a value is an answer that has counted tokens; an SDK may hold an empty one."""
     trial = Reported()
     if first(MESSAGES, value, trial) is False:
         return False
     read(value, trial)
-    return trial.usage_status != "missing"
+    return _begun(trial) is not None
