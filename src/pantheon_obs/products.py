@@ -171,6 +171,7 @@ PRODUCTS = (
         lifespan_error="Django can only handle ASGI/HTTP connections, not lifespan.",
         sentry_scope="django",
     ),
+    Product(name="channels", lifespan_error="No application configured for scope type 'lifespan'"),
     Product(
         name="celery",
         parts=(("Celery", "instrument_celery(app) for a Celery app"),),

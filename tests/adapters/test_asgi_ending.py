@@ -292,15 +292,21 @@ def test_work_fails_after_a_body_that_was_being_sent_when_the_server_stopped(
     ]
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        pytest.param("Django can only handle ASGI/HTTP connections, not lifespan.", id="django"),
+        pytest.param("No application configured for scope type 'lifespan'", id="channels"),
+    ],
+)
 def test_an_application_that_has_no_lifespan_lets_us_see_its_end(
-    events: list[dict[str, Any]],
+    events: list[dict[str, Any]], refusal: str
 ) -> None:
-    """Django refuses the lifespan; we serve it in Django's place, so that we learn of its end."""
+    """Some frameworks refuse it; we serve it in their place, so that we learn of its end."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
-            message = "Django can only handle ASGI/HTTP connections, not lifespan."
-            raise ValueError(message)
+            raise ValueError(refusal)
         opened.set()
         await asyncio.Event().wait()
 

@@ -79,6 +79,17 @@ def test_a_broken_body_whose_end_a_task_group_has_sent_is_an_error(
     assert "ConnectionError" in line["exception"]
 
 
+def test_an_error_that_a_mounted_application_answers_is_an_error(events: Events) -> None:
+    """It raises the exception again when the task group has relayed the whole of its 500."""
+    start = {**START, "status": 500, "headers": [(b"content-length", b"3")]}
+
+    Server(relayed(breaks(start, PART))).serve()
+
+    [line] = events
+    assert [("request_finished", "error", 500)] == endings(events)
+    assert "ConnectionError" in line["exception"]
+
+
 def appending(app: Callable[..., Any]) -> Callable[..., Any]:
     """Make a middleware that puts content into the last part, as compression does."""
 

@@ -125,6 +125,9 @@ class OpenCall:
 
     nested = False
 
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+
     def force_finish(self) -> None:
         """End with the request."""
         log.info("force_finished")

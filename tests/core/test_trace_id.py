@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pantheon_obs import configure_logging, trace_context
 from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import Settings
@@ -125,6 +126,55 @@ def test_an_id_generator_makes_the_fresh_ids() -> None:
     assert "ours:1" == identity.of([])
     assert "ours:1" == identity.of([(b"x-trace-id", b"not valid")])
     assert "theirs" == identity.of([(b"x-trace-id", b"theirs")])
+
+
+class Maker:
+    """An object that makes ids, and to which nothing can refer weakly."""
+
+    __slots__ = ()
+
+    def __call__(self) -> str:
+        """Make an id."""
+        return "ours:2"
+
+
+def make() -> str:
+    """Make an id."""
+    return "ours:2"
+
+
+@pytest.mark.parametrize(
+    "generator",
+    [
+        pytest.param(make, id="function"),
+        pytest.param(Maker(), id="object"),
+        pytest.param(Maker().__call__, id="method"),
+    ],
+)
+def test_a_job_has_the_id_of_the_last_set_up_s_generator(generator: Any) -> None:
+    """A later set-up without a generator keeps it, and one with None takes it away."""
+    configure_logging(id_generator=generator)
+    configure_logging()
+
+    with trace_context() as made:
+        assert "ours:2" == made
+    with trace_context("given") as given_id:
+        assert "given" == given_id
+    configure_logging(id_generator=None)
+    with trace_context() as made:
+        assert 36 == len(made)
+
+
+def test_a_generator_that_fails_for_a_job_is_replaced() -> None:
+    """The job gets an id of ours."""
+
+    def fails() -> str:
+        raise LookupError
+
+    configure_logging(id_generator=fails)
+
+    with trace_context() as made:
+        assert 36 == len(made)
 
 
 def test_an_active_opentelemetry_span_gives_its_trace_id() -> None:

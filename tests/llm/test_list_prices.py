@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from pantheon_obs import llm_call
-from pantheon_obs.llm.cost.price_list import TOKENS
+from pantheon_obs.llm.cost.compiled_prices import TOKENS
 from pantheon_obs.llm.cost.price_list_loader import loader
 
 if TYPE_CHECKING:

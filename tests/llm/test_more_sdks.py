@@ -635,6 +635,24 @@ class TestGoogle:
 
         assert [("interactions", 512, 40, "ok")] * 2 == told(events)
 
+    @pytest.mark.filterwarnings("ignore:Decisions usage is experimental")
+    def test_a_decision(self, events: Events) -> None:
+        """Its usage is that of an interaction."""
+        genai = pytest.importorskip("google.genai")
+        if not hasattr(genai.Client, "decisions"):
+            pytest.skip("this release has no decisions")
+        body = {"answers": {}, "usage": INTERACTION_USAGE}
+        question = {"type": "noul", "instructions": "Is it a question?"}
+        with (
+            scripted({"/decisions": body}) as url,
+            genai_client(url) as client,
+            instrument_llm(client),
+            instrument_llm(genai),
+        ):
+            client.decisions.create(model="m", input="x", questions={"q": question})
+
+        assert [("decisions", 512, 40, "ok")] == told(events)
+
     def test_the_first_interaction_imports_their_module(self) -> None:
         """It takes a second, so the module of google-genai does not import it by itself."""
         genai = pytest.importorskip("google.genai")

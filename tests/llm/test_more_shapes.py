@@ -231,6 +231,69 @@ class TestFrameworks:
         assert (512, 40) == counts(message)
 
 
+REALTIME: list[dict[str, Any]] = [
+    {"type": "session.created", "session": {"model": "gpt-realtime"}},
+    {"type": "response.created", "response": {"object": "realtime.response", "usage": None}},
+    {"type": "response.output_audio.delta", "delta": "UGFyaXM="},
+    {
+        "type": "response.done",
+        "response": {
+            "object": "realtime.response",
+            "status": "completed",
+            "usage": {
+                "input_tokens": 1000,
+                "output_tokens": 500,
+                "input_token_details": {"audio_tokens": 800, "cached_tokens": 300},
+                "output_token_details": {"audio_tokens": 400},
+            },
+        },
+    },
+]
+
+
+def test_a_turn_of_the_realtime_api(events: Events) -> None:
+    """OpenAI's events, or the last of them; the methods of the client make no call of a turn."""
+    with llm_call(model="gpt-realtime") as turn:
+        for each in REALTIME:
+            turn.chunk(each)
+    with llm_call(model="gpt-realtime") as turn:
+        turn.result(REALTIME[-1])
+
+    assert [("ok", "completed", 1000, 500, 300)] * 2 == [
+        (
+            event.outcome,
+            event.finish_reason,
+            event.input_tokens,
+            event.output_tokens,
+            event.cached_input_tokens,
+        )
+        for event in events
+    ]
+
+
+def hop(status: str) -> tuple[dict[str, Any], ...]:
+    """Make the events of an interaction."""
+    usage = {"total_input_tokens": 700, "total_output_tokens": 40, "total_tokens": 740}
+    delta = {"type": "text", "text": "Paris."}
+    return (
+        {"event_type": "interaction.created", "interaction": {"id": "i", "status": "in_progress"}},
+        {"event_type": "step.delta", "delta": delta, "metadata": {"total_usage": usage}},
+        {
+            "event_type": "interaction.completed",
+            "interaction": {"id": "i", "status": status, "usage": usage},
+        },
+    )
+
+
+FLASH, PRO = "gemini-2.5-flash", "gemini-2.5-pro"
+HOP, LAST_HOP = hop("requires_continuation"), hop("completed")
+
+
+def iter_of(*chunks: Any) -> Iterator[Any]:
+    """Stream chunks."""
+    yield from chunks
+
+
 class TestInteractions:
     """Parts of Gemini's interactions."""
 
@@ -243,6 +306,49 @@ class TestInteractions:
         assert [("error", "overloaded"), ("error", "ProviderError")] == [
             (event.outcome, event.error_type) for event in events
         ]
+
+    def test_those_that_the_client_continues_are_added_up(self, genai: Any, events: Events) -> None:
+        """Each has its own usage, and its price."""
+        list(llm_call(model=FLASH, provider="gcp.gemini")(lambda: iter_of(*HOP, *LAST_HOP))())
+
+        [event] = events
+        used = genai.Usage(input_tokens=700, output_tokens=40)
+        cost = 2 * float(genai.calc_price(used, FLASH, provider_id="google").total_price)
+        assert ("ok", "reported", 1400, 80, "completed", pytest.approx(cost)) == (
+            event.outcome,
+            event.usage_status,
+            event.input_tokens,
+            event.output_tokens,
+            event.finish_reason,
+            event.cost_usd,
+        )
+
+    @pytest.mark.parametrize(
+        ("chunks", "outcome", "status"),
+        [(HOP, "ok", "reported"), ((*HOP, *LAST_HOP[:2]), "error", "partial")],
+        ids=["not continued", "cut"],
+    )
+    def test_a_part_of_them_has_its_tokens(
+        self, chunks: Any, outcome: str, status: str, events: Events
+    ) -> None:
+        """The application may not want the client to continue."""
+        list(llm_call(lambda: iter_of(*chunks))())
+
+        [event] = events
+        assert (outcome, status, 700, 40) == (
+            event.outcome,
+            event.usage_status,
+            event.input_tokens,
+            event.output_tokens,
+        )
+
+    def test_the_sum_of_them_may_have_no_price(self, genai: Any, events: Events) -> None:
+        """The client adds up whole answers; a price that rises with the prompt fits no sum."""
+        body = {**LAST_HOP[-1]["interaction"], "continuation_ids": ["i", "j"], "steps": []}
+        for model in (PRO, FLASH):
+            llm_call(model=model, provider="gcp.gemini")(lambda: body)()
+
+        assert [False, True] == [event.cost_usd is not None for event in events]
 
     def test_searches_have_no_price(self) -> None:
         """Their billing depends on the model."""

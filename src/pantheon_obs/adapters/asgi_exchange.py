@@ -155,7 +155,7 @@ class AsgiHttp(AsgiExchange):
 
     def _end(self, *, gone: bool) -> None:
         """The last part is empty, or others have come before it."""
-        if self.may_be_cut and is_relayed("pantheon_obs.adapters.asgi"):
+        if self.may_have_failed and is_relayed("pantheon_obs.adapters.asgi"):
             self.relayed_end(gone=gone)
         self.complete()
 

@@ -26,17 +26,14 @@ _guard = Guard("wsgi body")
 def body_of(response: Any, exchange: WsgiExchange, environ: WSGIEnvironment) -> Any:  # noqa: ANN401 - whatever the application returns
     """Wrap the body that the application has returned; None if it breaks the protocol."""
     kind = type(response)
-    if kind is list or kind is tuple or response is None:
-        if not exchange.response_started:
-            # No code of the application runs any more, so no response can be started. The server
-            # gets the very object: it may know it as the sign of a connection taken over.
-            exchange.closed()
-            return response
-        if response is not None:
-            if exchange.event_pending:
-                return WholeBody(response, exchange)
-            exchange.closed()
-            return response
+    is_whole = kind is list or kind is tuple
+    if is_whole and exchange.response_started and exchange.event_pending:
+        return WholeBody(response, exchange)
+    if is_whole or (response is None and not exchange.response_started):
+        # No code of the application runs any more, so no response can be started. The server gets
+        # the very object: it may know it as the sign of a connection taken over.
+        exchange.closed()
+        return response
     if _is_file(response, environ):
         return _watched_file(response, exchange)
     return SizedBody(response, exchange) if hasattr(kind, "__len__") else Body(response, exchange)

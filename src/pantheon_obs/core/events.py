@@ -10,6 +10,7 @@ from __future__ import annotations
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pantheon_obs.core.facts import CLIENT_ERROR, SERVER_ERROR
 from pantheon_obs.core.failure_events import BackgroundFailed, LifespanFailed
 from pantheon_obs.core.llm_events import LlmCallFinished, llm_fields
 from pantheon_obs.core.measurements import Fact
@@ -25,7 +26,6 @@ __all__ += ["TaskFinished", "TaskState", "WebsocketFinished", "llm_fields"]
 
 TaskState = Literal["SUCCESS", "FAILURE", "RETRY", "IGNORED", "REJECTED", "REVOKED"]
 
-CLIENT_ERROR, SERVER_ERROR = 400, 500  # the lowest statuses
 _TASK_LEVELS = {"FAILURE": ERROR, "RETRY": WARNING}
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 BODILESS = frozenset({204, 304})  # statuses
+CLIENT_ERROR, SERVER_ERROR = 400, 500  # the lowest ones
 
 # Bytes that a connection takes at once: if it refuses its first ones, its client had left before
 # they were made.
@@ -65,8 +66,10 @@ class Facts:
         return False
 
     @property
-    def may_be_cut(self) -> bool:
-        """Whether a last part without content may be the end of a body that was cut."""
+    def may_have_failed(self) -> bool:
+        """Whether a last part without content may end a body that was cut, or that says so."""
+        if (self.status_code or 0) >= SERVER_ERROR:
+            return True
         is_empty = self.first_byte is None and self.status_code not in BODILESS
         return self.streaming or (is_empty and not self.is_whole(0))
 

@@ -11,6 +11,7 @@ from pantheon_obs.core import trace_id as ids
 from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.core.foreign import active_id
 from pantheon_obs.core.guard import Guard, report
+from pantheon_obs.core.in_force import generator_in_force
 from pantheon_obs.core.spans import BAGGAGE, TRACEPARENT, TRACESTATE, Upstream, upstream_of
 
 if TYPE_CHECKING:
@@ -113,7 +114,13 @@ def _refuse(_: bytes) -> None:
 
 
 def new_id() -> str:
-    """Make a fresh id: the id of another tracer's active trace here, else a random id."""
+    """Make a fresh id outside of requests, as the `id_generator` in force does, if there is one."""
+    generator = generator_in_force()
+    return _random_id() if generator is None else _checked(generator)()
+
+
+def _random_id() -> str:
+    """The id of another tracer's active trace here, else a random id."""
     return active_id() or ids.generate()
 
 
@@ -124,6 +131,6 @@ def _checked(generator: Callable[[], object]) -> Callable[[], str]:
     def generate() -> str:
         with guard:
             return ids.made_by("id_generator", generator())
-        return new_id()
+        return _random_id()
 
     return generate

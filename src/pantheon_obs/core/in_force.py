@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import MethodType
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod, ref
 
 from pantheon_obs.core.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 _KEPT = (
     "service",
@@ -26,6 +28,22 @@ def put_in_force(settings: Settings) -> None:
     for name in _KEPT:
         if name in settings.given or name not in _in_force:
             _in_force[name] = getattr(settings, name)
+    if "id_generator" in settings.given:
+        _in_force["id_generator"] = _weakly(settings.id_generator)
+
+
+def generator_in_force() -> Callable[[], object] | None:
+    """Return the `id_generator` of the last set-up that had one, as long as others refer to it."""
+    generator: Callable[[], object] | None = _in_force.get("id_generator", type(None))()
+    return generator
+
+
+def _weakly(generator: Any) -> Callable[[], Any]:  # noqa: ANN401 - any callable, or None
+    """Refer to a generator without keeping its application, to which it may refer."""
+    try:
+        return (WeakMethod if type(generator) is MethodType else ref)(generator)
+    except TypeError:  # None, and an object of a class with slots
+        return lambda: generator
 
 
 def in_force(name: str) -> Any:  # noqa: ANN401 - a field of any type

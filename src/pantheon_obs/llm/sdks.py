@@ -85,6 +85,7 @@ _GENAI = {
         "images", _AIO, ("models.",), ("edit", "upscale", "recontext", "segment"), ("_image",)
     ),
     **_paths("interactions", _AIO, ("interactions.create",)),
+    **_paths("decisions", _AIO, ("decisions.create",)),
     **_paths(RETRIEVE, _AIO, ("interactions.get",)),
 }
 _SYNC = ("", "_async")

@@ -14,7 +14,7 @@ from pantheon_obs.core.errors import refuse, require
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.llm_events import REFUSED
 from pantheon_obs.core.signatures import is_plain
-from pantheon_obs.llm.cost.price_list import TOKENS
+from pantheon_obs.llm.cost.compiled_prices import TOKENS
 from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.llm.options import CallOptions, Pricing
 from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, as_amount
@@ -22,7 +22,7 @@ from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, as_amount
 if TYPE_CHECKING:
     from pantheon_obs.core.events import LlmCallFinished
     from pantheon_obs.core.llm_events import CostSource
-    from pantheon_obs.llm.cost.price_list import Listed
+    from pantheon_obs.llm.cost.compiled_prices import Listed
     from pantheon_obs.llm.nesting import InnerCalls
 
     Cost = tuple[Decimal | float | None, CostSource | None]

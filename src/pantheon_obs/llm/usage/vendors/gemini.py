@@ -6,8 +6,6 @@ import re
 from typing import Any
 
 from pantheon_obs.llm.usage.answer import OTHER, Reported, as_count
-from pantheon_obs.llm.usage.billed_items import add_tools
-from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Memo,
     any_of,
@@ -111,11 +109,11 @@ def tokens(usage: Any, reported: Reported) -> bool:
     Counts of 0 are left out. The total is not used, because it may include more than these.
     https://ai.google.dev/api/generate-content#UsageMetadata
     """
-    way = _name(_get(usage, "service_tier", "traffic_type")) or ""
+    way = name_of(_get(usage, "service_tier", "traffic_type")) or ""
     way = way.lower().removeprefix("on_demand_")  # flex, priority or provisioned remain
     reported.set_served("service_tier", way or reported.served.get("service_tier"))
-    _add_modalities(usage, reported)
-    _take_in(
+    add_modalities(usage, reported)
+    take_in(
         reported,
         prompt=as_count(_get(usage, "prompt_token_count")),
         results=as_count(_get(usage, "tool_use_prompt_token_count")),
@@ -145,56 +143,7 @@ def embeddings(value: Any, reported: Reported) -> Any:
     return usage
 
 
-def interaction(value: Any, reported: Reported) -> Any:
-    """Read an interaction, of an agent or a model (https://ai.google.dev/api/interactions-api)."""
-    status = _name(field(value, "status"))
-    usage = field(value, "usage")
-    if status is None or not (has(value, "steps") or has(usage, "total_input_tokens")):
-        return False
-    reported.content = True
-    reported.finish_reason = status
-    reported.model = _name(field(value, "model")) or reported.model
-    reported.set_job(value, status)
-    reported.set_served("service_tier", _name(field(value, "service_tier")))
-    add_tools(field(value, "steps"), reported)
-    if status == "failed":
-        set_error(next(iter(items_of(field(value, "errors"))), None), reported)
-    return usage
-
-
-def interaction_event(value: Any, reported: Reported) -> Any:
-    """Read an event of an interaction; the last one has the usage."""
-    kind = as_text(field(value, "event_type")) or ""
-    area, _, step = kind.partition(".")
-    if area not in ("interaction", "step", "content"):
-        return False
-    content = step == "delta" and bool(field(value, "delta"))
-    reported.note(content=content, finished=step in ("completed", "complete"))
-    if area != "interaction":
-        add_tools(field(value, "step"), reported)
-        return field_at(value, "metadata", "total_usage")
-    content = reported.content
-    usage = interaction(field(value, "interaction"), reported) or None
-    reported.content = content
-    reported.error_type = None  # a stream that has failed lacks its terminal event
-    return usage
-
-
-def interaction_tokens(usage: Any, reported: Reported) -> bool:
-    """Read its usage: thoughts are not part of the output, nor tool results of the input."""
-    _add_modalities(usage, reported)
-    _take_in(
-        reported,
-        prompt=as_count(field(usage, "total_input_tokens")),
-        results=as_count(field(usage, "total_tool_use_tokens")),
-        cached=field(usage, "total_cached_tokens"),
-        answer=as_count(field(usage, "total_output_tokens")),
-        thoughts=as_count(either(usage, "total_thought_tokens", "total_reasoning_tokens")),
-    )
-    return True
-
-
-def _take_in(  # noqa: PLR0913 - counts by name
+def take_in(  # noqa: PLR0913 - counts by name
     reported: Reported,
     *,
     prompt: int | None,
@@ -213,18 +162,19 @@ def _take_in(  # noqa: PLR0913 - counts by name
     reported.reasoning_tokens = as_count(thoughts, reported.reasoning_tokens)
 
 
-def _name(value: Any) -> str | None:
-    return as_text(getattr(value, "value", value))  # of an enumeration of the client's
+def name_of(value: Any) -> str | None:
+    """Return a text, or the value of an enumeration of the client's."""
+    return as_text(getattr(value, "value", value))
 
 
-def _add_modalities(usage: Any, reported: Reported) -> None:
+def add_modalities(usage: Any, reported: Reported) -> None:
     """Keep the tokens of text, audio, images and video, as they have prices of their own."""
     sums: dict[str, int] = {}
     for kept, entries in stored(usage).items():
         names = _DETAILS.get(kept, ())
         for entry in items_of(entries) if names else ():
             modality = field(entry, "modality")
-            kind = _MODALITIES.get((_name(modality) or "MODALITY_UNSPECIFIED").upper(), OTHER)
+            kind = _MODALITIES.get((name_of(modality) or "MODALITY_UNSPECIFIED").upper(), OTHER)
             tokens = as_count(_get(entry, "token_count", "tokens"))
             if tokens is not None:
                 for name in names:

@@ -15,12 +15,14 @@ from pantheon_obs.llm.usage.vendors.openai_chat import take_in
 
 # In a stream the name of a tool comes before its arguments, and reasoning may be encrypted.
 _ITEM_CONTENT = ("name", "encrypted_content", "result")
-_TERMINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed")
+# The last is the Realtime API's, as is the second name of a response.
+_TERMINAL_EVENTS = ("response.completed", "response.incomplete", "response.failed", "response.done")
+_OBJECTS = ("response", "realtime.response")
 
 
 def response(value: Any, reported: Reported) -> Any:
     """Read a whole response, which has a status and no finish reason (responses/object)."""
-    if field(value, "object") != "response":
+    if field(value, "object") not in _OBJECTS:
         return False
     reason = as_text(field_at(value, "incomplete_details", "reason"))
     status = as_text(field(value, "status"))
