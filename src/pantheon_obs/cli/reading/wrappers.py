@@ -55,7 +55,7 @@ class Unwrapper:
         self._parts: dict[str, tuple[str, int, bytearray]] = {}
 
     def waits(self) -> bool:
-        """Whether parts of a line have come whose end has not."""
+        """Whether a line is begun whose last part has not come."""
         return bool(self._parts)
 
     def feed(self, file: str, number: int, line: bytes) -> Joined | None:
