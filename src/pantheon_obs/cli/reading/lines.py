@@ -75,11 +75,12 @@ class Reader:
 
     Attributes:
         read: `files`, `lines`, `foreign` and `torn`, as `--json` prints them.
+        unwrapper: Unwraps the lines of the log that is read.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = sources
-        self._unwrapper = Unwrapper()
+        self.unwrapper = Unwrapper()
         self._progress = ProgressLine()
         self.read = {"files": 0, "lines": 0, "foreign": 0, "torn": 0}
 
@@ -135,15 +136,15 @@ class Reader:
         for source in log:
             for number, block in self.blocks(source):
                 found: Iterable[tuple[int, bytes]]
-                if needle is None or self._unwrapper.waits() or has_parts(block):
+                if needle is None or self.unwrapper.waits() or has_parts(block):
                     found = enumerate(block.removesuffix(b"\n").split(b"\n"), number)
                 else:
                     found = _hits(number, block, needle)
                 for place, line in found:
-                    joined = self._unwrapper.feed(source.name, place, line)
+                    joined = self.unwrapper.feed(source.name, place, line)
                     if joined is not None:
                         yield joined
-        yield from self._unwrapper.end()
+        yield from self.unwrapper.end()
 
 
 def parsed(text: bytes) -> dict[str, Any] | None:
