@@ -57,7 +57,7 @@ class Units:
     def __init__(self, items: Sequence[Item]) -> None:
         units = [item for item in items if item.kind != "llm"]
         self._of = _by_service(units)
-        self._by_span: dict[str, Item] = {}
+        self._by_span: dict[str | None, Item] = {}
         for unit in units:
             if unit.span is not None:
                 self._by_span.setdefault(unit.span, unit)
@@ -74,13 +74,12 @@ class Units:
 
     def with_span(self, span: str | None) -> Item | None:
         """Return the unit with a `span_id`."""
-        return None if span is None else self._by_span.get(span)
+        return self._by_span.get(span)
 
     def of_call(self, call: Item) -> Item | None:
         """Return the unit of a call: the unit with its span, else by the times."""
-        return self.with_span(call.span) or self.around(
-            call.service, call.start, call.end, call.length
-        )
+        unit = self.with_span(call.span)
+        return unit or self.around(call.service, call.start, call.end, call.length)
 
     def elsewhere(self, unit: Item) -> Item | None:
         """Return the shortest unit of another service that contains this one."""
@@ -114,20 +113,17 @@ def find_parents(items: Sequence[Item], units: Units) -> dict[Item, Item]:
     of_service = _by_service(requests)
 
     def outer(call: Item) -> Item | None:
-        return (
-            units.with_span(call.span)
-            or (_outer_call(call, calls) if call.nested else None)
-            or units.of_call(call)
-        )
+        is_inner = call.nested and units.with_span(call.span) is None
+        return (_outer_call(call, calls) if is_inner else None) or units.of_call(call)
+
+    def caller(unit: Item) -> Item | None:
+        return units.with_span(unit.parent_span)
 
     def sender(task: Item) -> Item | None:
         own = of_service[task.service].before(task.start) if task.service in of_service else None
         return own or next(iter(requests), None)
 
-    family.join(
-        (item for item in items if item.kind != "llm"),
-        lambda unit: units.with_span(unit.parent_span),
-    )
+    family.join((item for item in items if item.kind != "llm"), caller)
     family.join((item for item in items if item.kind == "llm"), outer)
     family.join((item for item in items if item.kind == "task"), sender)
     family.join((item for item in items if item.kind in ("request", "websocket")), units.elsewhere)
