@@ -35,6 +35,7 @@ HEX = TRACE.replace("-", "")
         HEX,
         HEX.upper(),
         f" {TRACE}\n",
+        f'"{TRACE}",',
         TRACE[:8],
         TRACE[:9],
         TRACE[:11],

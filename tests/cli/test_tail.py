@@ -75,6 +75,16 @@ def test_each_unit_and_call_is_a_row(
     assert (0, "pantheon-obs: skipped 0 torn and 1 foreign lines\n") == (result.code, result.err)
 
 
+def test_a_log_without_any_line_of_ours_has_a_hint(run: Run, tmp_path: Path) -> None:
+    """A service may write text where JSON was meant."""
+    path = save(tmp_path / "shop.log", "12:17:18 [info] GET /ping 200")
+
+    skipped = (
+        "pantheon-obs: skipped 0 torn and 1 foreign lines: pantheon-obs doctor FILE may say why"
+    )
+    assert f"{skipped}\n" == run("tail", path).err
+
+
 @pytest.mark.parametrize("condition", ["tenant", "=x"])
 def test_a_condition_needs_a_key_and_a_value(run: Run, log: Path, condition: str) -> None:
     """The answer says which form is accepted."""

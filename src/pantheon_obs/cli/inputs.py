@@ -34,8 +34,10 @@ def add_local(parser: argparse.ArgumentParser) -> None:
 
 def note_skipped(read: dict[str, int]) -> None:
     """Say on stderr how many lines were skipped."""
-    if read["torn"] or read["foreign"]:
-        note(f"skipped {read['torn']:,} torn and {read['foreign']:,} foreign lines")
+    skipped = read["torn"] + read["foreign"]
+    if skipped:
+        hint = ": pantheon-obs doctor FILE may say why" if skipped == read["lines"] else ""
+        note(f"skipped {read['torn']:,} torn and {read['foreign']:,} foreign lines{hint}")
 
 
 def show_time(time: datetime, *, local: bool) -> datetime:

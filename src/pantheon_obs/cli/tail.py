@@ -123,7 +123,7 @@ def _row(item: Item, *, local: bool) -> str:
         time.replace(tzinfo=None).isoformat(" ", "milliseconds"),
         f"{printable(item.service):<12}",
         f"{shown(name_of(item.kind, fields)):<32}",
-        paint(f"{outcome(item.kind, fields):<16}", "red" if item.failed else "green"),
+        paint(f"{outcome(item.kind, fields):<26}", "red" if item.failed else "green"),
         f"{duration(item.duration):>10}",
         *filter(None, usage(item.kind, fields)),
         paint(printable(fields.get("trace_id", "-")), "dim"),

@@ -46,9 +46,13 @@ class Block:
     """
 
     def __init__(self, first: float, began: float, slow: float, trace: Trace | None) -> None:
-        """Begin, with the seconds from which it counts, and the trace of its task.
+        """Begin a block.
 
-        It may have lasted since `first`, but not all of that time is the callback's own.
+        Args:
+            first: When the callback has begun at the earliest.
+            began: When it has begun if it has lasted only while its thread had the processor.
+            slow: The seconds from which a block counts.
+            trace: The trace of the callback's task.
         """
         self.began = began
         self._first = first

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from pantheon_obs.cli.doctor.finding import Finding
-from pantheon_obs.cli.doctor.logs import LogExamination
+from pantheon_obs.cli.doctor.logs import ExaminedLog
 from pantheon_obs.cli.doctor.servers import examine_environment
-from pantheon_obs.cli.reading.files import Source, find
-from pantheon_obs.cli.reading.lines import Reader
+from pantheon_obs.cli.reading.files import find
 from pantheon_obs.cli.reading.wrappers import Joined
 from pantheon_obs.cli.terminal import encoded, paint, printable, write, write_lines
 from pantheon_obs.core.settings import Settings
@@ -29,8 +28,6 @@ from pantheon_obs.core.settings import Settings
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-
-    from pantheon_obs.cli.reading.lines import Line
 
 EXAMPLES = """\
 examples:
@@ -45,22 +42,6 @@ _TARGET = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*(?::[^\W\d]\w*(?:\.[^\W\d]\w*)
 _SECONDS = 120  # for the import of an application
 # The working folder is where its modules are looked for, as a server does.
 _PROBE = "from pantheon_obs.cli.doctor.application import main; main()"
-
-
-class _Judging(Reader):
-    """Shows the examination each line, foreign ones as well."""
-
-    def __init__(self, sources: list[Source], examination: LogExamination) -> None:
-        super().__init__(sources)
-        self._examination = examination
-
-    def judge(self, joined: Joined, service: str) -> Line | None:
-        line = super().judge(joined, service)
-        if line is None:
-            self._examination.take_foreign(joined.text)
-        else:
-            self._examination.take_ours(line.fields, line.raw)
-        return line
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -124,19 +105,18 @@ def _examine_application(target: str) -> Iterator[Finding]:
 
 def _warned(lines: list[bytes]) -> Iterator[Finding]:
     """Find the library's own warnings among the printed lines of an application."""
-    examination = LogExamination()
-    reader = Reader(())
+    log = ExaminedLog(())
     for raw in lines:
-        if line := reader.judge(Joined("-", 0, raw), "-"):
-            examination.take_ours(line.fields, line.raw)
-    yield from (check for check in examination.checks() if check.status == "fault")
+        if raw.startswith(b"{"):
+            log.judge(Joined("-", 0, raw), "-")
+    yield from (check for check in log.checks() if check.status == "fault")
 
 
 def _examine_logs(files: list[str]) -> Iterator[Finding]:
-    examination = LogExamination()
-    for _ in _Judging(find(files), examination).lines():
+    log = ExaminedLog(find(files))
+    for _ in log.lines():
         pass
-    yield from examination.checks()
+    yield from log.checks()
 
 
 def _as_text(checks: list[Finding], verdict: str) -> Iterator[str]:

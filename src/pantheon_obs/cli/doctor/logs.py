@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.cli.doctor.finding import Finding, fault
 from pantheon_obs.cli.doctor.servers import LOG_CONFIG
 from pantheon_obs.cli.doctor.settings import problem
+from pantheon_obs.cli.reading.lines import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from pantheon_obs.cli.reading.files import Source
+    from pantheon_obs.cli.reading.lines import Line
+    from pantheon_obs.cli.reading.wrappers import Joined
 
 # The library's warnings, and the line that mends each; names in braces are the line's fields.
 _REMEDIES = {
@@ -47,18 +52,27 @@ _USAGE = '@llm_call(model="{}", usage=...)'
 _PRICE = 'prices={{"{}": (INPUT, OUTPUT)}}  # US dollars per million tokens'
 
 
-class LogExamination:
-    """Takes the lines one by one, in memory that does not grow with their number."""
+class ExaminedLog(Reader):
+    """Looks at each line that is judged, in memory that does not grow with their number."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Sequence[Source]) -> None:
+        super().__init__(sources)
         self._units = 0
         self._found: dict[tuple[str, str], Finding] = {}
         self._missing: Counter[tuple[str, bool]] = Counter()  # alias, whether it streams
         self._unpriced: Counter[str] = Counter()
         self._last = b""
 
-    def take_ours(self, line: dict[str, Any], raw: bytes) -> None:
-        """Look at a line of the library's form."""
+    def judge(self, joined: Joined, service: str) -> Line | None:
+        """Return the line if it is ours, and look at it, or at a foreign line."""
+        line = super().judge(joined, service)
+        if line is None:
+            self._take_foreign(joined.text)
+        else:
+            self._take_ours(line.fields, line.raw)
+        return line
+
+    def _take_ours(self, line: dict[str, Any], raw: bytes) -> None:
         event, logger = line["event"], line["logger"]
         if event.endswith("_finished") and logger.startswith("pantheon_obs."):
             self._units += 1
@@ -76,8 +90,7 @@ class LogExamination:
             fix = next(known, _filled(_REMEDIES[event], line))
             self._add(fault(event.replace("_", " "), str(why), fix))
 
-    def take_foreign(self, raw: bytes) -> None:
-        """Look at a line that is no JSON of the library."""
+    def _take_foreign(self, raw: bytes) -> None:
         for pattern, fix in _RAW:
             if pattern.match(raw):
                 why = "a server writes lines of its own beside ours"

@@ -29,7 +29,7 @@ function focusDoor(within, traceId) {
   if (door) door.focus();
 }
 
-// What a cell is sorted by.
+// The value by which a cell is sorted; null comes last.
 function worth(key, value) {
   if (value === null || value === undefined || value === "") return null;
   if (key === "slowest") return value.latency_ms;

@@ -75,11 +75,12 @@ class Reader:
 
     Attributes:
         read: `files`, `lines`, `foreign` and `torn`, as `--json` prints them.
+        unwrapper: Unwraps the lines of the log that is read.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = sources
-        self._unwrapper = Unwrapper()
+        self.unwrapper = Unwrapper()
         self._progress = ProgressLine()
         self.read = {"files": 0, "lines": 0, "foreign": 0, "torn": 0}
 
@@ -95,9 +96,10 @@ class Reader:
             needle: Only lines in which it is found are judged, and given; None for all.
         """
         for log in self.logs():
-            for source in log:
-                for joined in self._search(source, needle, last=source is log[-1]):
-                    if line := self.judge(joined, source.service):
+            for joined in self._joined(log, needle):
+                if needle is None or needle.search(joined.text):
+                    line = self.judge(joined, log[0].service)
+                    if line is not None:
                         yield line
 
     def blocks(self, source: Source) -> Iterator[tuple[int, bytes]]:
@@ -129,26 +131,20 @@ class Reader:
         self.read["foreign"] += 1
         return None
 
-    def _search(
-        self, source: Source, needle: re.Pattern[bytes] | None, *, last: bool
-    ) -> Iterator[Joined]:
-        """Give the lines of a file in which the needle stands.
-
-        `last` says that no other file goes on with this log.
-        """
-        for number, block in self.blocks(source):
-            found: Iterable[tuple[int, bytes]]
-            if needle is None or self._unwrapper.waits() or has_parts(block):
-                found = enumerate(block.removesuffix(b"\n").split(b"\n"), number)
-            else:
-                found = _hits(number, block, needle)
-            for place, line in found:
-                joined = self._unwrapper.feed(source.name, place, line)
-                if joined is not None and (needle is None or needle.search(joined.text)):
-                    yield joined
-        for joined in self._unwrapper.end() if last else ():
-            if needle is None or needle.search(joined.text):
-                yield joined
+    def _joined(self, log: list[Source], needle: re.Pattern[bytes] | None) -> Iterator[Joined]:
+        """Give the lines of a log; of most blocks only those in which the needle stands."""
+        for source in log:
+            for number, block in self.blocks(source):
+                found: Iterable[tuple[int, bytes]]
+                if needle is None or self.unwrapper.waits() or has_parts(block):
+                    found = enumerate(block.removesuffix(b"\n").split(b"\n"), number)
+                else:
+                    found = _hits(number, block, needle)
+                for place, line in found:
+                    joined = self.unwrapper.feed(source.name, place, line)
+                    if joined is not None:
+                        yield joined
+        yield from self.unwrapper.end()
 
 
 def parsed(text: bytes) -> dict[str, Any] | None:

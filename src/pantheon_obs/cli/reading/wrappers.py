@@ -47,33 +47,15 @@ class Joined(NamedTuple):
     text: bytes
 
 
-class _Parts:
-    """The parts of one line so far."""
-
-    def __init__(self, file: str, number: int) -> None:
-        self.first = (file, number)
-        self._texts: list[bytes] = []
-        self._length = 0
-
-    def add(self, text: bytes) -> None:
-        """Add a part; the parts of a line that is too long are left out, and it ends torn."""
-        if self._length < LONGEST:
-            self._texts.append(text)
-            self._length += len(text)
-
-    def joined(self) -> Joined:
-        return Joined(*self.first, _without_prefix(b"".join(self._texts)))
-
-
 class Unwrapper:
     """Unwrap the lines of one log; the parts of a line may stand in two rotated files."""
 
     def __init__(self) -> None:
         # The parts of stdout and stderr alternate within one file.
-        self._parts: dict[str, _Parts] = {}
+        self._parts: dict[str, tuple[str, int, bytearray]] = {}
 
     def waits(self) -> bool:
-        """Whether parts of a line have come whose end has not."""
+        """Whether a line is begun whose last part has not come."""
         return bool(self._parts)
 
     def feed(self, file: str, number: int, line: bytes) -> Joined | None:
@@ -81,14 +63,18 @@ class Unwrapper:
         stream, text, is_part = _unwrap(line)
         if stream is None or not (is_part or stream in self._parts):
             return Joined(file, number, _without_prefix(text))
-        if stream not in self._parts:
-            self._parts[stream] = _Parts(file, number)
-        self._parts[stream].add(text)
-        return None if is_part else self._parts.pop(stream).joined()
+        *_, begun = self._parts.setdefault(stream, (file, number, bytearray()))
+        if len(begun) < LONGEST:  # else the other parts are left out, and the line ends torn
+            begun += text
+        return None if is_part else self._joined(stream)
 
     def end(self) -> list[Joined]:
         """Return the lines whose last parts never came."""
-        return [self._parts.pop(stream).joined() for stream in sorted(self._parts)]
+        return [self._joined(stream) for stream in sorted(self._parts)]
+
+    def _joined(self, stream: str) -> Joined:
+        file, number, text = self._parts.pop(stream)
+        return Joined(file, number, _without_prefix(bytes(text)))
 
 
 def has_parts(block: bytes) -> bool:

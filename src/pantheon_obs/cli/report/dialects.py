@@ -28,7 +28,6 @@ DUCKDB = {
     "first": "arg_min",
     "last": "arg_max",
     "rank": "row",
-    "quantiles": "quantile_disc",  # nearest rank
     "outline": (
         f"array_to_string(regexp_extract_all(coalesce(exception, ''), '{OUTLINE}'), chr(10))"
     ),
@@ -118,7 +117,6 @@ def clickhouse(by: str | None) -> dict[str, str]:
         "first": "argMin",
         "last": "argMax",
         "rank": "tuple",
-        "quantiles": "",  # it has no function for the nearest rank
         "outline": (
             f"arrayStringConcat(extractAll(coalesce(exception, ''), '{outline}'), char(10))"
         ),

@@ -101,12 +101,7 @@ def _request_rows(answers: Answers, units: list[tuple[Any, ...]]) -> list[Report
         spent = {"name": name, "calls": None if calls is None else round(calls), "ms": ms}
         times.setdefault(row[:4], []).append(spent)
     rows = []
-    longest = ", ".join(repr(row[7] or 0.0) for row in units) or "0.0"
-    slowest = {
-        row[:5]: {"trace_id": row[5], "latency_ms": row[4], "timestamp": format_us(int(row[6]))}
-        for row in answers.ask(queries.SLOWEST, longest=longest)
-    }
-    for kind, service, method, route, count, failed, total_ms, latency in units:
+    for kind, service, method, route, count, failed, total_ms, latency, trace_id, us in units:
         key = (kind, service, method, route)
         p50, p95, p99 = ranks.get(key, NOTHING)
         rows.append(
@@ -125,7 +120,9 @@ def _request_rows(answers: Answers, units: list[tuple[Any, ...]]) -> list[Report
                 "times": sorted(
                     times.get(key, []), key=lambda spent: (-spent["ms"], spent["name"])
                 ),
-                "slowest": slowest.get((*key, latency)),
+                "slowest": None
+                if latency is None
+                else {"trace_id": trace_id, "latency_ms": latency, "timestamp": format_us(int(us))},
             }
         )
     return sorted(

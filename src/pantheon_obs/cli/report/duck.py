@@ -76,7 +76,7 @@ class Duck:
             self._database.execute("RESET threads")  # a second one is slower if it has little to do
         for log in reader.logs():
             for source in log:
-                if size >= cache.LARGE and cache.is_worth(source) and reader.is_between_lines():
+                if size >= cache.LARGE and cache.is_worth(source) and not reader.unwrapper.waits():
                     self._load_kept(reader, source)
                 else:
                     self._read(reader, source)
@@ -98,7 +98,7 @@ class Duck:
         ((start,),) = self.run("SELECT count(*) FROM lines")
         self._read(reader, source)
         self._take()
-        if reader.is_between_lines():
+        if not reader.unwrapper.waits():
             after = self._counts(reader)
             read = {name: count - before[name] for name, count in after.items()}
             entry.save(start, read)

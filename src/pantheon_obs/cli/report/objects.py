@@ -33,24 +33,20 @@ class ObjectReader(Reader):
 
     given = 0
 
-    def is_between_lines(self) -> bool:
-        """Whether no line is begun whose last part has not come."""
-        return not self._unwrapper.waits()
-
     def objects(self, source: Source) -> Iterator[bytes]:
         """Give the lines of each block of a file that begin as objects do, unwrapped."""
         for number, block in self.blocks(source):
-            if self.is_between_lines() and _is_plain(block):
+            if not self.unwrapper.waits() and _is_plain(block):
                 self.given += block.count(b"\n") + (not block.endswith(b"\n"))
                 yield block
             else:
                 lines = enumerate(block.removesuffix(b"\n").split(b"\n"), number)
-                fed = (self._unwrapper.feed(source.name, place, line) for place, line in lines)
+                fed = (self.unwrapper.feed(source.name, place, line) for place, line in lines)
                 yield self._kept(filter(None, fed))
 
     def rest(self) -> bytes:
         """Give the lines of a log whose last parts never came."""
-        return self._kept(self._unwrapper.end())
+        return self._kept(self.unwrapper.end())
 
     def _kept(self, lines: Iterable[Joined]) -> bytes:
         """Leave out blank lines, and foreign ones, which are counted."""

@@ -27,17 +27,13 @@ LINES = """
   sum(CASE WHEN kind = 'call' THEN 1 ELSE 0 END) FROM counted
 """
 
+# Behind the sums are the latency, trace and time of the slowest unit, of equal ones the earliest.
 REQUESTS = """
 {counted} SELECT kind, service, method, route, {total}(weight),
-  {total}(CASE WHEN failed THEN weight ELSE 0e0 END), {total}(latency * weight), max(latency)
+  {total}(CASE WHEN failed THEN weight ELSE 0e0 END), {total}(latency * weight), max(latency),
+  {last}([trace_id], {rank}(coalesce(latency, -1e300), -us))[1],
+  {last}(us, {rank}(coalesce(latency, -1e300), -us))
 FROM counted WHERE kind IN ('request', 'websocket', 'task') GROUP BY kind, service, method, route
-"""
-
-# The earliest of the units that took as long as the slowest of a row.
-SLOWEST = """
-{counted} SELECT kind, service, method, route, latency, {first}([trace_id], us)[1], min(us)
-FROM counted WHERE kind IN ('request', 'websocket', 'task') AND latency IN ({longest})
-GROUP BY kind, service, method, route, latency
 """
 
 TIMES = """
@@ -63,14 +59,6 @@ FROM (
     WHERE kind IN {kinds} AND {value} IS NOT NULL
   ) AS known
 ) AS ranks GROUP BY {keys}
-"""
-
-# The same where all lines of a group weigh the same, which `is_even` says; it needs no sort.
-EVEN_PERCENTILES = """
-{counted} SELECT {keys}, min(weight) = max(weight) AS is_even,
-  {quantiles}({value}, [0.5, 0.95, 0.99])
-FROM (SELECT *, floor(us / {bucket}) AS bucket FROM counted) AS known
-WHERE kind IN {kinds} AND {value} IS NOT NULL GROUP BY {keys}
 """
 
 CALL_COUNTS = (
@@ -172,9 +160,5 @@ class Answers:
     ) -> dict[tuple[Any, ...], tuple[Any, ...]]:
         """Map the values of the keys to the percentiles 50, 95 and 99 of a value."""
         names = {"keys": keys, "kinds": kinds, "value": value, "bucket": bucket}
-        if self._names["quantiles"]:
-            groups = self.ask(EVEN_PERCENTILES, **names)
-            if all(is_even for *_, is_even, _ in groups):
-                return {row[:-2]: tuple(row[-1]) for row in groups}
         rows = self.ask(PERCENTILES, **names)
         return {row[:-3]: row[-3:] for row in rows}

@@ -57,7 +57,7 @@ class Units:
     def __init__(self, items: Sequence[Item]) -> None:
         units = [item for item in items if item.kind != "llm"]
         self._of = _by_service(units)
-        self._by_span: dict[str, Item] = {}
+        self._by_span: dict[str | None, Item] = {}
         for unit in units:
             if unit.span is not None:
                 self._by_span.setdefault(unit.span, unit)
@@ -72,19 +72,14 @@ class Units:
                 return unit
         return timeline.before(start)
 
-    def has_span(self, call: Item) -> bool:
-        """Whether a unit has the span of a call."""
-        return call.span in self._by_span
+    def with_span(self, span: str | None) -> Item | None:
+        """Return the unit with a `span_id`."""
+        return self._by_span.get(span)
 
     def of_call(self, call: Item) -> Item | None:
         """Return the unit of a call: the unit with its span, else by the times."""
-        if call.span in self._by_span:
-            return self._by_span[call.span]
-        return self.around(call.service, call.start, call.end, call.length)
-
-    def calling(self, unit: Item) -> Item | None:
-        """Return the unit that has called this one, as its `parent_span_id` says."""
-        return None if unit.parent_span is None else self._by_span.get(unit.parent_span)
+        unit = self.with_span(call.span)
+        return unit or self.around(call.service, call.start, call.end, call.length)
 
     def elsewhere(self, unit: Item) -> Item | None:
         """Return the shortest unit of another service that contains this one."""
@@ -118,14 +113,17 @@ def find_parents(items: Sequence[Item], units: Units) -> dict[Item, Item]:
     of_service = _by_service(requests)
 
     def outer(call: Item) -> Item | None:
-        nested = call.nested and not units.has_span(call)
-        return (_outer_call(call, calls) if nested else None) or units.of_call(call)
+        is_inner = call.nested and units.with_span(call.span) is None
+        return (_outer_call(call, calls) if is_inner else None) or units.of_call(call)
+
+    def caller(unit: Item) -> Item | None:
+        return units.with_span(unit.parent_span)
 
     def sender(task: Item) -> Item | None:
         own = of_service[task.service].before(task.start) if task.service in of_service else None
         return own or next(iter(requests), None)
 
-    family.join((item for item in items if item.kind != "llm"), units.calling)
+    family.join((item for item in items if item.kind != "llm"), caller)
     family.join((item for item in items if item.kind == "llm"), outer)
     family.join((item for item in items if item.kind == "task"), sender)
     family.join((item for item in items if item.kind in ("request", "websocket")), units.elsewhere)

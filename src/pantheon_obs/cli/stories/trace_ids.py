@@ -57,7 +57,7 @@ class Wanted(NamedTuple):
 
 def wanted(what: str) -> Wanted | None:
     """Read an id, its beginning, a `traceparent`, or a log line that has an id; None for others."""
-    text = what.strip()
+    text = what.strip().strip("\"',")  # as it is copied from JSON
     fields = _fields_of(text)
     found = _id_in_text(text) if fields is None else fields.get("trace_id")
     if not isinstance(found, str) or not found:
