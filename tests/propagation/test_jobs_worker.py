@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +17,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 import uv
 
-from pantheon_obs import instrument
+from pantheon_obs import configure_logging, instrument
 from tests.support.lines import parse_lines
 from tests.support.server import ROOT, SECONDS, Server, environment
 
@@ -171,6 +174,25 @@ def test_an_rq_job_in_a_spawned_process_has_its_id_and_its_lines(
 
     assert b"" == run.stderr
     assert ["request-4"] == ids_of(parse_lines(run.stdout), "plain")
+
+
+def test_the_time_limit_of_an_rq_job_reaches_it_in_the_middle_of_our_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RQ's signal handler may raise it in the write of a line; the job would run on without it."""
+    timeouts = pytest.importorskip("rq.timeouts")
+
+    class Stdout(io.StringIO):
+        def write(self, text: str) -> int:
+            signal.raise_signal(signal.SIGALRM)
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stdout", Stdout())
+    configure_logging(log_format="json")
+    limit = timeouts.UnixSignalDeathPenalty(int(SECONDS), timeouts.JobTimeoutException)
+
+    with limit, pytest.raises(timeouts.JobTimeoutException):
+        logging.getLogger("shop").warning("said")
 
 
 # --- other queues
