@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import logging
 import pickle
@@ -10,10 +11,11 @@ from threading import Thread
 
 import pytest
 
-from pantheon_obs import trace_context
+from pantheon_obs import trace_context, untraced
 from pantheon_obs.core import failures
 from pantheon_obs.core.chains import stems_from
 from pantheon_obs.core.context import Trace, begin, current_trace, end
+from pantheon_obs.core.task import TaskRun
 
 
 class RefusingError(KeyError):
@@ -114,6 +116,56 @@ def test_an_exception_that_is_raised_outside_of_its_trace_is_a_new_failure() -> 
     assert [None, False] == Context().run(
         lambda: [failures.trace_id_of(error), failures.is_logged(error)]
     )
+
+
+def test_a_failure_that_nobody_has_reported_is_the_same_in_the_next_context() -> None:
+    """A worker awaits its job in another task or thread, and logs its failure there, once."""
+    error = LookupError("no such order")
+    with pytest.raises(LookupError), trace_context("job-1"):
+        raise error
+    seen: list[object] = []
+
+    def worker() -> None:
+        seen.append(failures.trace_id_of(error))
+        failures.note(error).logged = True
+        seen.extend((failures.trace_id_of(error), failures.is_logged(error)))
+
+    Context().run(worker)
+
+    assert ["job-1", "job-1", True] == seen
+    assert Context().run(failures.trace_id_of, error) is None
+
+
+def test_an_exception_raised_because_of_a_failure_has_its_trace() -> None:
+    """A worker reports a job that it has cancelled as one that took too long."""
+    late = TimeoutError()
+    late.__cause__ = asyncio.CancelledError()
+    with pytest.raises(asyncio.CancelledError), trace_context("job-1"):
+        raise late.__cause__
+
+    assert "job-1" == Context().run(failures.trace_id_of, late)
+
+
+def test_the_failure_of_a_job_keeps_its_id_in_a_worker_that_has_a_trace() -> None:
+    """A Django command has one for as long as it runs; the worker logs failures of its jobs."""
+    error, own = LookupError("no such order"), LookupError("no more jobs")
+    with trace_context("worker"), untraced(), trace_context("command"):
+        with pytest.raises(LookupError), trace_context("job-1"), trace_context("part-1"):
+            raise error
+        assert "job-1" == failures.trace_id_of(error)
+        assert failures.trace_id_of(own) is None
+
+
+def test_a_request_reports_the_failure_of_its_part_under_its_own_id() -> None:
+    """A trace that is nested in a request's is a part of it."""
+    error = LookupError("no such order")
+    request = TaskRun("t", "7", task="a", queue=None, retries=0, quiet=False, bound={})
+    begin(request)
+    with pytest.raises(LookupError), trace_context("batch"), trace_context("part-1"):
+        raise error
+
+    assert failures.trace_id_of(error) is None
+    end(request)
 
 
 def test_a_server_finds_the_failure_that_it_logs_in_another_context() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,6 +53,22 @@ def test_whoever_looks_at_a_fact_and_fails_is_reported_and_the_fact_goes_on() ->
 
 async def nothing(*_: Any) -> None:
     """Serve and send nothing."""
+
+
+def test_an_exception_of_a_signal_handler_passes() -> None:
+    """Queues and applications limit the time of their work so, whatever code runs then."""
+
+    def end_the_work(*_: object) -> None:
+        raise ZeroDivisionError
+
+    before = signal.signal(signal.SIGUSR1, end_the_work)
+    try:
+        with pytest.raises(ZeroDivisionError), guard.Guard("a site"):
+            signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    assert frozenset() == guard.reported()
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +17,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 import uv
 
-from pantheon_obs import instrument
+from pantheon_obs import configure_logging, instrument
 from tests.support.lines import parse_lines
 from tests.support.server import ROOT, SECONDS, Server, environment
 
@@ -97,6 +100,7 @@ def rq_lines(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Lines:
                 "shop.flaky", meta=recipe_module.inject({}), retry=rq.Retry(max=1)
             ),
         )
+        request("request-5", lambda: queue.enqueue("shop.killed", meta=recipe_module.inject({})))
         queue.enqueue("shop.plain")
     options = ("--burst", "--worker-class", "recipe.TracedWorker", "--config", "recipe")
     path = os.pathsep.join(map(str, (directory, HERE / "apps", ROOT)))
@@ -127,11 +131,18 @@ def test_an_rq_job_that_is_tried_again_keeps_the_id(rq_lines: Lines) -> None:
     ]
 
 
+def test_an_rq_job_whose_process_is_killed_has_the_id_on_the_workers_line(rq_lines: Lines) -> None:
+    """The process of the job cannot log it."""
+    assert {"request-5"} == {
+        line.get("trace_id") for line in rq_lines if "signal 9" in line["event"]
+    }
+
+
 def test_an_rq_job_without_an_id_gets_a_fresh_one(rq_lines: Lines) -> None:
     """The job has a fresh id; the worker's own lines have none."""
     [fresh] = ids_of(rq_lines, "plain")
     assert 36 == len(fresh)
-    assert {"request-1", "request-2", "request-3", fresh, None} == {
+    assert {"request-1", "request-2", "request-3", "request-5", fresh, None} == {
         line.get("trace_id") for line in rq_lines
     }
 
@@ -165,13 +176,32 @@ def test_an_rq_job_in_a_spawned_process_has_its_id_and_its_lines(
     assert ["request-4"] == ids_of(parse_lines(run.stdout), "plain")
 
 
-# --- arq, dramatiq, taskiq
+def test_the_time_limit_of_an_rq_job_reaches_it_in_the_middle_of_our_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """RQ's signal handler may raise it in the write of a line; the job would run on without it."""
+    timeouts = pytest.importorskip("rq.timeouts")
+
+    class Stdout(io.StringIO):
+        def write(self, text: str) -> int:
+            signal.raise_signal(signal.SIGALRM)
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stdout", Stdout())
+    configure_logging(log_format="json")
+    limit = timeouts.UnixSignalDeathPenalty(int(SECONDS), timeouts.JobTimeoutException)
+
+    with limit, pytest.raises(timeouts.JobTimeoutException):
+        logging.getLogger("shop").warning("said")
+
+
+# --- other queues
 
 
 @pytest.fixture(scope="module")
 def lines(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Lines:
     """The output of `isolated/queues.py`."""
-    directory = recipe(tmp_path_factory.mktemp("queues"), "Processes", "arq, dramatiq, taskiq")
+    directory = recipe(tmp_path_factory.mktemp("queues"), "Processes", "Other queues")
     run = subprocess.run(
         [
             *(uv.find_uv_bin(), "run", "--quiet", "--no-project", "--isolated"),
@@ -222,6 +252,23 @@ def test_a_taskiq_job_has_the_id_of_its_sender(lines: Lines) -> None:
     first = next(line for line in lines if line["event"] == "taskiq_pack")
 
     assert ("taskiq-1", 1) == (first["trace_id"], first["number"])
+
+
+def test_the_queues_line_of_a_failed_job_has_its_id(lines: Lines) -> None:
+    """arq logs it from another task, a time limit too, and taskiq from another thread."""
+    plain = next(line["trace_id"] for line in lines if line.get("mail") == "plain")
+
+    assert {
+        ("dramatiq-1", "dramatiq.worker.WorkerThread", "LookupError"),
+        (plain, "dramatiq.worker.WorkerThread", "LookupError"),
+        ("taskiq-1", "taskiq.receiver.receiver", "LookupError"),
+        ("arq-failed", "arq.worker", "LookupError"),
+        ("arq-slow", "arq.worker", "TimeoutError"),
+    } == {
+        (line.get("trace_id"), line["logger"], line["error_type"])
+        for line in lines
+        if "exception" in line
+    }
 
 
 # --- processes

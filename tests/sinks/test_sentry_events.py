@@ -392,6 +392,28 @@ def test_a_line_that_repeats_an_error_as_text_makes_no_event(
     assert "another line" == event["logentry"]["message"]
 
 
+def test_a_failure_that_a_worker_reports_has_the_id_of_its_job(
+    receiver: Receiver, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A worker that is a command of Django has a trace, in which it logs failures of its jobs."""
+
+    def job() -> None:
+        with trace_context("job-3"):
+            raise LookupError
+
+    def work() -> None:
+        try:
+            job()
+        except LookupError:
+            logging.getLogger("worker").exception("job failed")
+
+    [event] = events_of(receiver, work)
+
+    assert "job-3" == event["tags"]["trace_id"]
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "job failed" in line]
+    assert "job-3" in line
+
+
 def test_a_servers_record_in_another_context_makes_no_second_event(receiver: Receiver) -> None:
     """An application that runs in a thread escapes to a context that the server does not have.
 

@@ -31,7 +31,6 @@ MAY_STAY = {
     "core.structured.in_flight": "a record that a thread logs leaves it when its handlers have run",
     "core.task.running": "a task that runs leaves it by itself, after its line",
     "_instrument._of": "weak; the applications stay instrumented",
-    "core.guard._from_signals": "the signal handlers of Celery stay in the process",
     "propagation.prepare._prepared": "the classes of event loops; they stay watched",
     "propagation.prepare.prepare_process": "called once per process",
     "adapters.asgi_relays._known": "facts about code objects, which do not change",

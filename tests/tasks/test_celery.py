@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
+import signal
 import subprocess
 import sys
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from billiard.pool import soft_timeout_sighandler
 from celery import Celery, current_app, shared_task, signals
 from celery.exceptions import Ignore, Reject, Retry, SoftTimeLimitExceeded
 from kombu.exceptions import OperationalError
@@ -587,7 +589,8 @@ def test_a_time_limit_reaches_the_task_in_the_middle_of_our_work(
 
     class Stdout(io.StringIO):
         def write(self, text: str) -> int:
-            raise SoftTimeLimitExceeded
+            signal.raise_signal(signal.SIGUSR1)
+            return super().write(text)
 
     class Late:
         name = "late"
@@ -595,7 +598,7 @@ def test_a_time_limit_reaches_the_task_in_the_middle_of_our_work(
         def started(self, trace: object) -> None: ...
 
         def handle(self, event: object) -> None:
-            raise SoftTimeLimitExceeded
+            signal.raise_signal(signal.SIGUSR1)
 
     @eager.task(name="shop.log", shared=False)
     def log() -> None:
@@ -607,7 +610,11 @@ def test_a_time_limit_reaches_the_task_in_the_middle_of_our_work(
     monkeypatch.setattr(sys, "stdout", Stdout())
     configure_logging(log_format="json")
     monkeypatch.setattr(pipeline, "sinks", (Late(),))
-    log.run()
+    before = signal.signal(signal.SIGUSR1, soft_timeout_sighandler)
+    try:
+        log.run()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 PATCHED_IN_PART = """

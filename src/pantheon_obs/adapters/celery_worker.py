@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from billiard import current_process  # type: ignore[import-untyped]
 from billiard.exceptions import (  # type: ignore[import-untyped]
-    SoftTimeLimitExceeded,
     TimeLimitExceeded,
     WorkerLostError,
 )
@@ -27,7 +26,7 @@ from pantheon_obs import _setup
 from pantheon_obs.adapters import celery_tasks
 from pantheon_obs.adapters.celery_tracing import process, tracing_of
 from pantheon_obs.core.context import begin, current_trace, end
-from pantheon_obs.core.guard import Guard, never_swallow
+from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.spans import attach
 from pantheon_obs.core.task import TaskRun
 from pantheon_obs.propagation.jobs import trace_context
@@ -64,8 +63,6 @@ def install(tracing: Tracing) -> None:
     app.send_task = send_task
     app.steps["consumer"].add(TraceMessages)
     _connect(signals.import_modules, on_import_modules, sender=app)
-    # The signal handler of a soft time limit raises it in the middle of any code.
-    never_swallow(SoftTimeLimitExceeded)
     celery_tasks.patch()
     # Celery's last signal while it sets up logging: the application's own hooks have run by then.
     _connect(signals.after_setup_task_logger, _on_logging)

@@ -27,14 +27,17 @@ def stems_from(error: BaseException, origin: BaseException | None) -> bool:
     )
 
 
-def chain_of(error: BaseException) -> Iterator[BaseException]:
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an exception, its cause, the cause of that, and so on."""
-    each: BaseException | None = error
+    each = error
     for _ in range(_LONGEST):
         if each is None:
             return
         yield each
-        each = each.__cause__ or each.__context__
+        try:
+            each = each.__cause__ or each.__context__
+        except Exception:  # noqa: BLE001 - a class may compute them
+            return
 
 
 def is_cancellation(error: BaseException) -> bool:

@@ -5,8 +5,8 @@ framework, an error tracker. The `Failure` that belongs to the exception makes a
 traceback and one event, and shows a late reader which trace it belongs to.
 
 A failure is one *raise* of an exception, not the exception object: libraries raise one object
-again and again. The object is the same failure within the trace in which it was raised, and in the
-context that it escaped to from there. Anywhere else it is a new one.
+again and again. The object is the same failure within the trace in which it was raised, in the
+context that it escaped to from there, and where it is reported first. Anywhere else it is another.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary, ref
 
+from pantheon_obs.core.chains import chain_of
 from pantheon_obs.core.context import Trace, current_trace, escaped_failure
+from pantheon_obs.core.serving import is_of_request
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -58,7 +60,8 @@ class Failure:
         """Whether this context is one in which the exception is still the same failure."""
         trace = current_trace.get()
         if trace is None or not trace.trace_id:
-            return self.carried or escaped_failure.get() is self
+            is_unreported = self.trace_id is not None and not self.logged
+            return is_unreported or self.carried or escaped_failure.get() is self
         return self.is_of(trace)
 
     def is_of(self, trace: Trace) -> bool:
@@ -77,13 +80,12 @@ def known(error: BaseException | None) -> Failure | None:
 
 def note(error: BaseException) -> Failure:
     """Look up the failure of an exception, or begin one."""
-    failure = known(error)
+    failure, trace = known(error), current_trace.get()
+    here = trace if trace is not None and trace.trace_id else None
     if failure is None:
-        trace = current_trace.get()
-        here = trace if trace is not None and trace.trace_id else None
         failure = _store(error, Failure(here))
-        if here is None:  # in this context it stays the same failure, and in no other
-            escaped_failure.set(failure)
+    if here is None:  # in this context it stays the same failure
+        escaped_failure.set(failure)
     return failure
 
 
@@ -211,9 +213,11 @@ def share_log(root: BaseException, raised: BaseException) -> None:
 
 
 def trace_id_of(error: BaseException | None) -> str | None:
-    """The id of the trace that the exception escaped from, if it is known."""
-    failure = known(error)
-    return None if failure is None else failure.trace_id
+    """The id of the trace that the exception, or its cause, escaped from; None in a request."""
+    if is_of_request(current_trace.get()):
+        return None
+    escaped = (known(each) for each in chain_of(error))
+    return next((failure.trace_id for failure in escaped if failure and failure.trace_id), None)
 
 
 def repeats(record: LogRecord) -> bool:

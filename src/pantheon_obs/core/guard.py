@@ -2,20 +2,21 @@
 
 Telemetry must never change the application's behaviour, so everything that records runs inside
 `Guard`. It swallows `Exception` only: cancellation, `KeyboardInterrupt`, `SystemExit` and
-`GeneratorExit` are the application's and pass.
+`GeneratorExit` are the application's and pass. So do the exceptions of signal handlers.
 """
 
 from __future__ import annotations
 
 import logging
+import signal
 from contextlib import suppress
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _count: Callable[[str], object] = str  # a no-op until there is something that counts
-_from_signals: tuple[type[Exception], ...] = ()
 _reported: set[str] = set()
 
 
@@ -45,22 +46,20 @@ own_lines = Guard("own log lines")
 """Around log lines of the library that are no events: a filter, factory or handler may raise."""
 
 
-def never_swallow(kind: type[Exception]) -> None:
-    """Let a class of exceptions that signal handlers raise, in any code, pass every guard."""
-    global _from_signals  # noqa: PLW0603 - one process, one set of signal handlers
-    if kind not in _from_signals:
-        _from_signals = (*_from_signals, kind)
-
-
 def count_failures_with(count: Callable[[str], None]) -> None:
     """Have each failure counted, with its site, by a function that does not raise."""
-    global _count  # noqa: PLW0603 - as above
+    global _count  # noqa: PLW0603 - one process, one count
     _count = count
 
 
 def let_through(error: Exception) -> None:
-    """Raise an exception again if a signal handler has raised it in the middle of our code."""
-    if isinstance(error, _from_signals):
+    """Raise an exception again if a signal handler has raised it in the middle of our code.
+
+    A queue ends a job so that has taken too long.
+    """
+    handlers = map(signal.getsignal, signal.valid_signals())
+    codes = {getattr(handler, "__code__", None) for handler in handlers}
+    if any(frame.f_code in codes for frame, _ in walk_tb(error.__traceback__)):
         raise error
 
 

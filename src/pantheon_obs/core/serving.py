@@ -37,6 +37,15 @@ def serving(trace: Trace) -> Trace | None:
     return trace
 
 
+def is_of_request(trace: Trace | None) -> bool:
+    """Whether a trace is that of a request or task that has not ended, or is nested in it."""
+    while trace is not None and trace.trace_id:
+        if type(trace) is not Trace:
+            return not trace.ended
+        trace = trace.outer
+    return False
+
+
 def active() -> tuple[str, Trace | None]:
     """Return the id and the trace that code in this context works for."""
     trace = _trace_here()

@@ -10,13 +10,13 @@ from pantheon_obs.core.context import (
     begin,
     carried_trace,
     current_call,
-    current_trace_id,
     end,
     restore,
 )
 from pantheon_obs.core.failures import escape
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.identity import new_id
+from pantheon_obs.core.serving import is_of_request
 from pantheon_obs.core.spans import attach
 from pantheon_obs.propagation.prepare import prepare_loop, prepare_process
 
@@ -62,8 +62,10 @@ class trace_context:  # noqa: N801 - reads as the function that it is used as
         """End the trace; an error passes, and a log line about it later has the trace's id."""
         trace = self._traces.pop()
         end(trace)
-        if error is not None and not current_trace_id.get():  # the outer trace reports it
-            escape(error, trace)
+        if error is not None and not is_of_request(trace):  # which reports it
+            failure = escape(error, trace)
+            if not failure.covered:  # of nested jobs the outermost counts
+                failure.trace_id = trace.trace_id
 
 
 class untraced:  # noqa: N801 - as above

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 from rq import get_current_job
 
 from pantheon_obs import get_logger
@@ -33,3 +36,8 @@ def flaky() -> None:
 def plain() -> None:
     """Run a job without a trace."""
     log.info("plain")
+
+
+def killed() -> None:
+    """End the process of the job, as the kernel does for lack of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -14,6 +14,7 @@ import dramatiq
 import taskiq
 from arq.cli import cli
 from arq.connections import RedisSettings
+from arq.worker import func
 from dramatiq.brokers.stub import StubBroker
 
 # The recipe, which the test takes from the docs.
@@ -49,6 +50,12 @@ async def plain(ctx: dict[str, Any]) -> None:
     log.info("arq_plain")
 
 
+async def broken(ctx: dict[str, Any], seconds: float) -> None:
+    """Wait, and fail where arq has not ended the job by then."""
+    await asyncio.sleep(seconds)
+    raise LookupError
+
+
 async def start(ctx: dict[str, Any]) -> None:
     """Prepare to run two jobs at once."""
     ctx["together"] = asyncio.Barrier(2)
@@ -57,20 +64,23 @@ async def start(ctx: dict[str, Any]) -> None:
 class WorkerSettings:
     """The settings that arq's command line reads."""
 
-    functions = (traced(report), traced(flaky), traced(plain))
+    functions = (traced(report), traced(flaky), traced(plain), func(traced(broken), timeout=1))
     on_startup = start
     poll_delay = 0.02
     redis_settings = REDIS
 
 
 async def send_to_arq() -> None:
-    """Send two jobs that run at once, one that fails once, and one outside of a trace."""
+    """Send two jobs that run at once, three that fail, and one outside of a trace."""
     redis = await arq.create_pool(REDIS)
     for number in (1, 2):
         with trace_context(f"arq-{number}"):
             await redis.enqueue_job("report", number, carrier=inject({}))
     with trace_context("arq-3"):
         await redis.enqueue_job("flaky", carrier=inject({}))
+    for trace_id, seconds in (("arq-failed", 0), ("arq-slow", 60)):
+        with trace_context(trace_id):
+            await redis.enqueue_job("broken", seconds, carrier=inject({}))
     await redis.enqueue_job("plain")
     await redis.aclose()
 
@@ -116,13 +126,22 @@ async def pack(number: int) -> int:
     return number
 
 
+@broker.task
+@traced
+def fail() -> None:
+    """Fail, on a thread of taskiq's."""
+    raise LookupError
+
+
 async def run_taskiq() -> None:
-    """Send a job in a trace and one outside; taskiq converts arguments to the signature's types."""
+    """Send two jobs in a trace and one outside; arguments get the types of the signature."""
     await broker.startup()
     with trace_context("taskiq-1"):
         sent = [await pack.kiq("1", carrier=inject({}))]
+        failed = await fail.kiq(carrier=inject({}))
     sent.append(await pack.kiq(2))
     assert [1, 2] == [(await task.wait_result()).return_value for task in sent]
+    assert (await failed.wait_result()).is_err
     await broker.shutdown()
 
 

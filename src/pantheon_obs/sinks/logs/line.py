@@ -74,7 +74,8 @@ class LineBuilder:
         trace_id, bound = entry.trace_id, entry.bound
         if trace_id is None:
             trace_id, trace = active()
-            trace_id = trace_id or trace_id_of(error)
+            if error is not None:
+                trace_id = trace_id_of(error) or trace_id
             bound = trace.bound if bound is None and trace is not None else bound
         if trace_id:
             line["trace_id"] = trace_id

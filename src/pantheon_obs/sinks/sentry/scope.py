@@ -121,7 +121,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
     of_request = trace_on(getattr(record, "request", None))
     if of_request is not None:  # a framework reports it after its end
         current_id, current = of_request.trace_id, of_request
-    trace_id = current_id or trace_id_of(error) or _claimed(error)
+    trace_id = trace_id_of(error) or current_id or _claimed(error)
     if error is not None:
         root = root_of(error)
         offer_event(error, event)
