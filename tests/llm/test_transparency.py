@@ -761,6 +761,28 @@ class TestObjects:
         assert event.producer_ms is not None
         assert event.producer_ms <= event.latency_ms
 
+    def test_a_chunk_between_two_steps_is_counted_too(self, events: Events) -> None:
+        """Two loops and `next()` may take turns, in the code of a call that began later."""
+
+        class Stream:
+            def __init__(self) -> None:
+                self._chunks = iter("abcde")
+
+            def __next__(self) -> str:
+                return next(self._chunks)
+
+            def __iter__(self) -> Iterator[str]:
+                for _ in range(2):
+                    yield self.__next__()
+
+        @llm_call
+        def take_turns(stream: Stream) -> str:
+            loop, other = iter(stream), iter(stream)
+            return "".join((next(loop), next(stream), next(other), next(loop), next(stream)))
+
+        assert "abcde" == take_turns(llm_call(functools.partial(Stream))())
+        assert [("closed", 5)] == [(e.outcome, e.chunks) for e in events if e.stream]
+
     def test_an_async_chunk_is_counted_once(self, events: Events) -> None:
         """An `__aiter__` that uses `__anext__` is counted and timed once."""
 

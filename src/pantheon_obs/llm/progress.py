@@ -43,7 +43,7 @@ class Progress:
     window = 1  # how many of them are looked at in one go
     looked_at = 0  # the number of the earlier ones
     last: Any = None  # the last of the earlier ones
-    counted: float  # when a method of the stream has counted a chunk
+    looped: bool  # whether a loop counts the chunks that an iterator of the stream yields
     producer = 0.0  # seconds spent inside the model's iterator
     latency = 0.0  # seconds from the start to the end
     complete = False  # whether the whole answer has arrived
@@ -57,7 +57,7 @@ class Progress:
         if not self.streamed:
             self.streamed = True
             self.recent = []
-            self.counted = 0.0
+            self.looped = False
 
     @property
     def chunks(self) -> int:
@@ -77,7 +77,7 @@ class Progress:
             if self.first_content is None:
                 self._read_first(self.last)
             else:
-                for each in without_pieces(chunks, priced=loader.prices is not None):
+                for each in without_pieces(chunks, loader.prices):
                     read(each, self.reported)
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per chunk
             report("llm chunk", error)

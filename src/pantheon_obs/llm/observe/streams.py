@@ -7,7 +7,7 @@ from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.calls import leave_context
+from pantheon_obs.core.calls import is_in_frame_of, leave_context
 from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.cost.budget_checks import admit, catch_up
 from pantheon_obs.llm.nesting import OwnCode
@@ -53,7 +53,7 @@ def _next(method: Method, observed: ObservedClass) -> Method:
 
     def observed_next(self: Any) -> Any:
         call = call_of(id(self))
-        if call is None:
+        if call is None or (call.looped and is_in_frame_of(call)):  # the loop counts this chunk
             return method(self)
         token = current_call.set(call)
         began = perf_counter()
@@ -64,9 +64,7 @@ def _next(method: Method, observed: ObservedClass) -> Method:
             raise
         finally:
             current_call.reset(token)
-        now = perf_counter()
-        call.producer += now - began
-        call.counted = now
+        call.producer += perf_counter() - began
         call.recent.append(chunk)
         if len(call.recent) >= call.window:
             call.look()
@@ -80,7 +78,7 @@ def _anext(method: Method, observed: ObservedClass) -> Method:
 
     async def observed_anext(self: Any) -> Any:
         call = call_of(id(self))
-        if call is None:
+        if call is None or (call.looped and is_in_frame_of(call)):  # as above
             return await method(self)
         token = current_call.set(call)
         began = perf_counter()
@@ -93,9 +91,7 @@ def _anext(method: Method, observed: ObservedClass) -> Method:
             raise
         finally:
             leave_context(token)
-        now = perf_counter()
-        call.producer += now - began
-        call.counted = now
+        call.producer += perf_counter() - began
         call.recent.append(chunk)
         if len(call.recent) >= call.window:
             call.look()
@@ -128,6 +124,7 @@ def _iter(method: Method, observed: ObservedClass, *, observe: Method) -> Method
             current_call.reset(token)
         if iterator is self:
             return iterator
+        call.looped = True
         return observe(iterator, IteratorObserver(observed, self, call))
 
     return observed_iter

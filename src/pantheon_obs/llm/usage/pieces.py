@@ -30,13 +30,14 @@ _FOUND, _EXECUTED = SERVED
 _SERVED = frozenset(SERVED)
 
 
-def without_pieces(chunks: list[Any], *, priced: bool) -> list[Any]:
+def without_pieces(chunks: list[Any], prices: object) -> list[Any]:
     """Return the chunks that may show how the stream ends, or its usage.
 
     If the last chunk of a chat has a piece, none before it has the end. The vendor's search results
-    and tool runs matter only if the call may be `priced` by the list.
+    and tool runs matter only if there are list `prices`.
     """
     last: Any = chunks[-1]
+    found: list[Any] = []
     try:
         if type(last) is dict:
             choice = last["choices"][-1]
@@ -44,21 +45,20 @@ def without_pieces(chunks: list[Any], *, priced: bool) -> list[Any]:
             if choice["finish_reason"] is None and (
                 delta.get("content") or either(delta, *CONTENT)
             ):
-                return [
-                    chunk
-                    for chunk in chunks
-                    if chunk.get("usage")
-                    or (priced and not _SERVED.isdisjoint(chunk["choices"][-1]["delta"]))
-                ]
+                for chunk in chunks:
+                    if chunk.get("usage") or (
+                        prices and not _SERVED.isdisjoint(chunk["choices"][-1]["delta"])
+                    ):
+                        found.append(chunk)  # noqa: PERF401 - a comprehension takes a frame
+                return found
         else:
             choice = last.__dict__["choices"][-1]
             delta = choice.delta
             if choice.finish_reason is None and (delta.content or either(delta, *CONTENT)):
-                return [
-                    chunk
-                    for chunk in chunks
-                    if chunk.usage or (priced and _is_served(chunk.choices[-1].delta))
-                ]
+                for chunk in chunks:
+                    if chunk.usage or (prices and _is_served(chunk.choices[-1].delta)):
+                        found.append(chunk)  # noqa: PERF401 - as above
+                return found
     except (AttributeError, LookupError, TypeError):
         pass  # not all of them are as the last one
     return [chunk for chunk in chunks if not _is_piece(chunk)]
