@@ -397,8 +397,9 @@ def test_each_accepted_level_is_announced(level: str, lines: list[dict[str, Any]
 def test_a_quiet_path_has_its_line_at_debug() -> None:
     """The requests of probes are not in the log at INFO."""
     with capture_events() as events:
-        app = instrument(starlette_app(), quiet_paths="/ok", log_level="DEBUG")
+        app = instrument(starlette_app(), health=True, quiet_paths="/ok", log_level="DEBUG")
         client(app).get("/ok")
+        client(app).get("/health/live")
         client(app).get("/nowhere")
 
-    assert ["debug", "warning"] == [event["level"] for event in finished(events)]
+    assert ["debug", "debug", "warning"] == [event["level"] for event in finished(events)]

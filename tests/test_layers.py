@@ -232,10 +232,10 @@ def products_named_in(source: Path) -> list[str]:
 
 
 def facts_of_core(source: Path) -> set[str]:
-    """Name the attributes of core's traces and exchanges."""
+    """Name the attributes of core's traces, exchanges and failures."""
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in source.glob("core/*.py")]
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-    names = {"Trace", "Facts"}
+    names = {"Trace", "Facts", "Failure"}
     for _ in classes:  # the longest way from a class to its first ancestor
         names |= {each.name for each in classes if names & set(map(ast.unparse, each.bases))}
     chosen = [each for each in classes if each.name in names]
@@ -302,7 +302,7 @@ def test_core_names_no_product() -> None:
 
 
 def test_adapters_report_facts_and_set_none() -> None:
-    """No adapter assigns an attribute of a trace or an exchange: core's methods do."""
+    """No adapter assigns an attribute of a trace, exchange or failure: core does."""
     assert [] == facts_set_by_adapters(SOURCE)
 
 

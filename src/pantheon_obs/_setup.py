@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.guard import own_lines
+from pantheon_obs.core.guard import Guard, own_lines
 from pantheon_obs.core.switch import is_off, turned_off
 from pantheon_obs.sinks.logs import beside
 from pantheon_obs.sinks.logs import configure as logs
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pantheon_obs.llm.cost.price_list_loader import ListLoader
 
 _METRICS = "pantheon_obs.sinks.metrics.registry"
+
+_guard = Guard("sentry interceptor")
 
 start_logging = logs.configure_logging
 in_command, serve = logs.in_command, logs.serve
@@ -109,6 +111,12 @@ def metrics_page(protocol: str) -> Callable[..., Any]:
 def worker_died(pid: int) -> None:
     """Settle the metrics that a worker which has ended has left."""
     import_module(_METRICS).worker_died(pid)
+
+
+def missing_interceptor(module: str) -> Any:  # noqa: ANN401 - gRPC's
+    """Return the interceptor of a module of Sentry's that the running server lacks; else None."""
+    with _guard:
+        return sentry.missing_interceptor(module)
 
 
 def announce(settings: Settings, *, adapter: str) -> None:

@@ -79,6 +79,7 @@ class Product(NamedTuple):
     # Functions of its module that give the number of a worker. Process 0 loads the application, and
     # forks the workers in C, without Python's hooks.
     numbers: tuple[str, ...] = ()
+    prints_by_hook: bool = False  # passes exceptions of requests to sys.excepthook, and goes on
 
 
 LIBRARIES = frozenset(
@@ -230,7 +231,7 @@ PRODUCTS = (
         repeats_as_text=("werkzeug",),
         says_less=(("werkzeug", "access line"),),
     ),
-    Product(name="uwsgi", numbers=("worker_id", "mule_id")),
+    Product(name="uwsgi", numbers=("worker_id", "mule_id"), prints_by_hook=True),
     # The query string stands in its lines.
     Product(name="daphne", writes=(("daphne.access", "AccessLogGenerator", "write_entry"),)),
     Product(name="tornado", says_less=(("tornado.access", "access line"),)),

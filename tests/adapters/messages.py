@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pantheon_obs import TraceIdMiddleware
 
@@ -46,7 +46,7 @@ class Server:
     async def send(self, message: dict[str, Any]) -> None:
         """Keep a message, or refuse it."""
         if self.refuse and message["type"] == self.refuse[0]:
-            raise self.refuse[1]
+            fail(self.refuse[1])
         self.sent.append(message)
 
     def serve(self) -> BaseException | None:
@@ -61,6 +61,14 @@ class Server:
     def ids(self) -> list[bytes]:
         """The values of the trace id's headers on the first message."""
         return [value for name, value in self.sent[0]["headers"] if name == b"x-trace-id"]
+
+
+def fail(error: BaseException) -> NoReturn:
+    """Raise an exception; a cancellation comes from a server, which cancels the task."""
+    if isinstance(error, asyncio.CancelledError):
+        task: Any = asyncio.current_task()
+        task.cancel()
+    raise error
 
 
 def endings(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -88,6 +96,6 @@ def raises(error: BaseException, *messages: dict[str, Any]) -> Callable[..., Awa
     async def app(scope: Any, receive: Any, send: Any) -> None:
         for message in messages:
             await send(message)
-        raise error
+        fail(error)
 
     return app

@@ -10,7 +10,7 @@ import pytest
 
 from pantheon_obs import Settings, TraceIdMiddleware
 from pantheon_obs.core.context import current_trace
-from tests.adapters.messages import BODY, START, Server, endings
+from tests.adapters.messages import BODY, START, Server, endings, fail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ def answers(*messages: dict[str, Any], then: BaseException | None = None) -> Cal
         for message in messages:
             await send(message)
         if then is not None:
-            raise then
+            fail(then)
 
     return app
 

@@ -124,8 +124,8 @@ def test_a_stream_that_the_application_leaves_unfinished(
     ]
 
 
-def test_a_cancellation_that_nobody_has_asked_for_keeps_the_server_s_line() -> None:
-    """The task runs on, and the client gets a 500: that line alone has the traceback."""
+def test_a_cancellation_that_nobody_has_asked_for_is_an_error() -> None:
+    """The application has awaited what others have cancelled: an exception like any other."""
     trace_id = str(uuid.uuid4())
     with uvicorn("tests.adapters.apps.stopping:app") as server:
         with server.connect() as connection:
@@ -136,8 +136,9 @@ def test_a_cancellation_that_nobody_has_asked_for_keeps_the_server_s_line() -> N
         lines = [json.loads(line) for line in server.out if trace_id in line]
 
     assert answer.startswith(b"HTTP/1.1 500 ")
-    assert [("cancelled", None), (None, "CancelledError: nobody waits")] == [
-        (line.get("outcome"), line.get("exception", "").rpartition(".")[2] or None)
+    assert trace_id.encode() in answer
+    assert [("error", 500, "CancelledError: nobody waits")] == [
+        (line.get("outcome"), line.get("status_code"), line["exception"].rpartition(".")[2])
         for line in lines
     ]
 

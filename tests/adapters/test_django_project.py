@@ -421,14 +421,17 @@ def test_an_exception_of_the_project_passes(sections: Sections) -> None:
 
 
 def test_the_outcome_of_a_cancelled_request(sections: Sections) -> None:
-    """The outcome is `client_disconnected` if the client has left, and otherwise `cancelled`."""
+    """The outcome is `client_disconnected` if the client has left, and otherwise `cancelled`.
+
+    A cancellation that nobody has asked for is an exception like any other.
+    """
     lines = sections["cancelling"]
 
     assert [{"bystander": False, "late": False}] == results(lines)
     assert {
         "/left": ("client_disconnected", None, None),
         "/stopped": ("cancelled", None, None),
-        "/itself": ("cancelled", None, None),
+        "/itself": ("error", None, "CancelledError"),
         "/late": ("cancelled", None, None),
     } == stories(lines)
 

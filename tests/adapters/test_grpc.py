@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.lines import parse_line
-from tests.support.server import Server, free_port
+from tests.support.server import Server, free_port, run_python
 
 grpc = pytest.importorskip("grpc")
 
@@ -345,6 +345,26 @@ def test_an_rpc_knows_its_caller(name: str, request: pytest.FixtureRequest) -> N
     assert {caller["span_id"]} == {line["parent_span_id"] for line in called}
 
 
+@pytest.mark.parametrize("module", ["adapters.grpc", "propagation.grpc"])
+def test_without_grpcio_the_package_to_install_is_named(module: str) -> None:
+    """It has no extra: the application chooses it itself."""
+    script = f"""
+import sys
+sys.modules["grpc"] = None
+from pantheon_obs import MissingExtraError
+try:
+    import pantheon_obs.{module}
+except MissingExtraError as error:
+    print(error)
+"""
+    run = run_python(script)
+
+    assert (
+        f"pantheon_obs.{module} needs the package 'grpc', which is not installed: "
+        "pip install grpcio\n"
+    ) == run.stdout
+
+
 def test_metadata_that_nobody_can_read_is_left_to_grpc() -> None:
     """The call goes on with the details that it was given."""
     from pantheon_obs.propagation.grpc import client_interceptor  # noqa: PLC0415 - needs grpc
@@ -356,7 +376,7 @@ def test_metadata_that_nobody_can_read_is_left_to_grpc() -> None:
 
 def test_a_quiet_method_is_told_at_debug() -> None:
     """Health checks of an orchestrator are methods, too."""
-    from pantheon_obs.adapters.grpc_events import RpcFinished  # noqa: PLC0415 - needs grpc
+    from pantheon_obs.adapters.grpc_rpc import RpcFinished  # noqa: PLC0415 - needs grpc
 
     levels = tuple(
         RpcFinished(

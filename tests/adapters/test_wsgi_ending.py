@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import socket
+import sys
 from typing import Any
 
 import pytest
@@ -63,6 +64,81 @@ def test_a_server_that_closes_before_it_iterates(events: list[dict[str, Any]], k
     assert (kind == "iterable") == bool(body.closed)
     expected = ("no_response", None) if kind == "generator" else ("client_disconnected", 200)
     assert [(*expected, None)] == endings(events)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        pytest.param("500 Oh", ("error", 500, "ZeroDivisionError"), id="unhandled"),
+        pytest.param("404 Not Found", ("ok", 404, None), id="handled"),
+    ],
+)
+def test_an_error_that_the_application_answers_is_its_start_s_exc_info(
+    events: list[dict[str, Any]], status: str, expected: tuple[Any, ...]
+) -> None:
+    """A framework that catches everything passes it to the server, and raises it no further."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        try:
+            return [b"%d" % (1 / 0)]
+        except ZeroDivisionError:
+            start_response(status, [], sys.exc_info())
+        return [b"sorry"]
+
+    server = Server(TraceIdMiddleware(app))
+
+    assert server.serve() is None
+    assert [expected] == endings(events)
+    assert (expected[0] == "error") == ("exception" in events[0])
+    assert ZeroDivisionError is server.started[0][2][0]
+
+
+class Limited:
+    """A framework's stream of a request's body, which misses the bytes that never came."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def read(self) -> bytes:
+        """Read the body; the server reports its early end as an ordinary one."""
+        if not self.stream.read():
+            msg = "the client disconnected"
+            raise OSError(msg)
+        return b"all"
+
+
+def lost() -> None:
+    """Fail as a database's connection does."""
+    msg = "connection lost"
+    raise OSError(msg)
+
+
+class Storing(Limited):
+    """A request that stores its body."""
+
+    def read(self) -> bytes:
+        """Fail in another place."""
+        lost()
+        return b""
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "expected"),
+    [
+        pytest.param(Limited, "client_disconnected", id="of-the-body"),
+        pytest.param(Storing, "error", id="of-another-connection"),
+    ],
+)
+def test_a_framework_may_say_itself_that_the_body_was_cut(
+    events: list[dict[str, Any]], wrapper: Any, expected: str
+) -> None:
+    """It counts if the object that raises it reads the body."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        return [wrapper(environ["wsgi.input"]).read()]
+
+    assert isinstance(Server(TraceIdMiddleware(app)).serve(), OSError)
+    assert [expected] == [outcome for outcome, *_ in endings(events)]
 
 
 def test_a_body_that_is_left_in_its_middle_is_the_clients_doing(

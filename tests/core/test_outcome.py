@@ -94,13 +94,18 @@ NOT_SENT = while_handling(BROKEN_PIPE)
             ("client_disconnected", None),
             id="the-report-escaped-in-another",
         ),
-        pytest.param({"error": CANCELLED}, ("cancelled", None), id="cancelled"),
+        pytest.param({"error": CANCELLED, "requested": True}, ("cancelled", None), id="cancelled"),
+        pytest.param({"error": CANCELLED}, ("error", CANCELLED), id="cancelled-by-nobody"),
         pytest.param(
             {"client_gone": True, "error": CANCELLED},
             ("client_disconnected", None),
             id="cancelled-because-the-client-left",
         ),
-        pytest.param({"complete": True, "error": CANCELLED}, ("ok", None), id="cancelled-after"),
+        pytest.param(
+            {"complete": True, "error": CANCELLED, "requested": True},
+            ("ok", None),
+            id="cancelled-after",
+        ),
         pytest.param({"error": INTERRUPTED}, ("cancelled", None), id="interrupted"),
         pytest.param(
             {"client_gone": True, "error": INTERRUPTED},
@@ -112,7 +117,7 @@ NOT_SENT = while_handling(BROKEN_PIPE)
             {"complete": True, "unhandled": ANSWERED}, ("error", ANSWERED), id="unhandled-answered"
         ),
         pytest.param(
-            {"unhandled": ANSWERED, "error": CANCELLED},
+            {"unhandled": ANSWERED, "error": CANCELLED, "requested": True},
             ("error", ANSWERED),
             id="unhandled-then-cancelled",
         ),
@@ -153,7 +158,10 @@ def test_the_outcome_follows_from_the_facts(
     [
         pytest.param({"response_complete": True}, FAILED, True, id="after-the-response"),
         pytest.param({}, FAILED, False, id="before-its-end"),
-        pytest.param({"response_complete": True}, CANCELLED, False, id="cancelled"),
+        pytest.param(
+            {"response_complete": True, "requested": True}, CANCELLED, False, id="cancelled"
+        ),
+        pytest.param({"response_complete": True}, CANCELLED, True, id="cancelled-by-nobody"),
         pytest.param(
             {"response_complete": True, "replaced": True}, FAILED, False, id="we-answered"
         ),

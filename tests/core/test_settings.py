@@ -81,7 +81,7 @@ DEFAULTS = {
     "health_prefix": "/health",
     "metrics_path": None,
     "metrics_port": None,
-    "quiet_paths": None,
+    "quiet_paths": (),
     "redact_keys": (),
     "log_delivery": "direct",
     "log_queue_bytes": 16 * MIB,
@@ -400,19 +400,20 @@ def test_the_fields_that_every_line_has_are_those_that_are_set() -> None:
     ("options", "quiet"),
     [
         ({}, {"/health/live", "/health/live/", "/health/ready", "/health/ready/"}),
-        ({"quiet_paths": ()}, set()),
-        ({"quiet_paths": "/ping"}, {"/ping"}),
-        ({"quiet_paths": "/ping", "metrics_path": "/m"}, {"/ping", "/m", "/m/"}),
+        (
+            {"quiet_paths": "/ping", "health_prefix": "/", "metrics_path": "/m"},
+            {"/ping", "/live", "/live/", "/ready", "/ready/", "/m", "/m/"},
+        ),
         (
             {"health_prefix": "/", "metrics_path": "/metrics"},
             {"/live", "/live/", "/ready", "/ready/", "/metrics", "/metrics/"},
         ),
     ],
 )
-def test_quiet_paths_are_the_probes_unless_others_are_given(
+def test_quiet_paths_are_those_given_and_the_probes(
     options: dict[str, Any], quiet: set[str]
 ) -> None:
-    """None means the default, and an empty list none; the page of the metrics always is quiet."""
+    """The probes and the page of the metrics are quiet, whichever other paths are."""
     assert quiet == Settings(**options).quiet
 
 

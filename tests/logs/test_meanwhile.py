@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -152,7 +153,7 @@ def test_a_method_of_a_stream_that_was_replaced_again_stays(
     stream = Stream()
     ours = Patch(stream, "write", str)
     stream.write = theirs = len  # type: ignore[method-assign,assignment]
-    monkeypatch.setattr(muting, "_tapped", {id(stream): ours})
+    monkeypatch.setattr(muting, "_tapped", {(id(stream), "write"): ours})
 
     muting.reset()
 
@@ -171,17 +172,26 @@ def test_handlers_are_stripped_while_ours_is_not_there(monkeypatch: pytest.Monke
     assert [] == logger.handlers
 
 
+def queue_of_nothing() -> Queued:
+    """Make a queue that writes nothing."""
+    return Queued(
+        lambda line: None, lambda line: True, 1000, lambda dropped: b"", lambda failure: None
+    )
+
+
 def test_a_fork_behind_pythons_back_is_noticed_by_the_process_id(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """uWSGI forks in C: the locks and the queue are the parent's."""
     out = output.Output()
-    queue = Queued(lambda line: None, 1000, lambda dropped: b"", lambda failure: None)
+    queue = queue_of_nothing()
     queue.close()
     lock, lanes = out._lock, queue._lanes  # noqa: SLF001 - of the parent
 
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    out._wait_for_lock()  # noqa: SLF001 - as a write does that meets a lock
+    with ThreadPoolExecutor(1) as pool:  # a thread that does not survive a fork
+        pool.submit(lock.acquire).result()
+        out.write(b"")
     queue._notice_fork()  # noqa: SLF001 - as each line does
 
     assert out._lock is not lock  # noqa: SLF001 - as above
@@ -190,7 +200,7 @@ def test_a_fork_behind_pythons_back_is_noticed_by_the_process_id(
 
 def test_a_line_that_is_dropped_while_the_thread_takes_it_is_not_taken_twice() -> None:
     """The oldest one may go to make room; the next one stays in its place."""
-    queue = Queued(lambda line: None, 1000, lambda dropped: b"", lambda failure: None)
+    queue = queue_of_nothing()
     queue.close()
 
     class Racing(deque[Any]):

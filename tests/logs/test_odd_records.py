@@ -173,11 +173,16 @@ def lost() -> tuple[Any, Any, Any]:
 def test_a_traceback_that_is_only_in_the_triple_is_told(logged: Logged) -> None:
     """Both kinds of loggers take it from there, as logging's own formatter does."""
     configure_logging(log_format="json")
+    kind, _, traceback = lost()
 
     logging.getLogger("a").error("plain", exc_info=lost())
     get_logger("a").error("structured", exc_info=lost())
+    logging.getLogger("a").error("no exception", exc_info=(kind, None, traceback))
 
-    assert [True, True] == ["in lost" in line["exception"] for line in logged()]
+    plain, structured, without = logged()
+    assert ["in lost" in line["exception"] for line in (plain, structured)] == [True, True]
+    assert "in lost" in without["traceback"]
+    assert without["traceback"].endswith("\nKeyError")
 
 
 def test_a_dict_as_the_message_is_the_line_s_fields(logged: Logged) -> None:

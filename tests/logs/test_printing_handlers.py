@@ -35,6 +35,11 @@ class Writer(Own):
     def tell(self, text): sys.stderr.write("RAW " + text + "\\n")
 class Lines(Own):
     def tell(self, text): sys.stdout.writelines(["RAW ", text, "\\n"])
+class Json(Own):
+    def tell(self, text):
+        import json
+        sys.stdout.buffer.write(json.dumps({"RAW": text}).encode() + b"\\n")
+        sys.stdout.flush()
 class Stored(Own):
     def __init__(self):
         super().__init__()
@@ -56,7 +61,7 @@ class Handling(logging.Handler):
 """
 )
 PRINTERS = [
-    *("Printer", "Flushing", "Writer", "Lines", "Stored", "First", "Inner"),
+    *("Printer", "Flushing", "Writer", "Lines", "Json", "Stored", "First", "Inner"),
     "Handling",
 ]
 

@@ -513,29 +513,28 @@ def test_a_level_and_a_logger_name_that_processors_set_are_taken(logged: Logged)
     ] == [(line["logger"], line["level"], line.get("level_")) for line in logged()]
 
 
-def test_captures_of_structlog_see_our_loggers_and_leave_cached_ones_alone(logged: Logged) -> None:
-    """A logger of structlog's that was cached keeps its processors, as without the library."""
-    structlog.configure(processors=[country, own_renderer], cache_logger_on_first_use=True)
+def test_captures_of_tests_see_loggers_that_were_cached_before(logged: Logged) -> None:
+    """`LogCapture` sees bound, cached and our own loggers, also under `logging.disable`."""
+    structlog.configure(processors=[processors.KeyValueRenderer()], cache_logger_on_first_use=True)
     cached = structlog.get_logger("cached")
     configure_logging(log_format="json")
     cached.info("used")
-    ours = get_logger("ours")
+    bound, ours = cached.bind(a=1), get_logger("ours")
 
     capture = structlog.testing.LogCapture()
     structlog.configure(processors=[capture])
     logging.disable(logging.CRITICAL)
     try:
-        ours.info("hidden")
+        cached.info("one")
+        bound.info("two")
+        ours.info("three")
+        ours.log(logging.INFO, "four")
+        ours.debug("hidden")
     finally:
         logging.disable(logging.NOTSET)
-    cached.info("one")
-    ours.info("two")
-    ours.log(logging.INFO, "three")
 
-    assert ["two", "three"] == [entry["event"] for entry in capture.entries]
-    assert [("used", "NO"), ("one", "NO")] == [
-        (line["event"], line["country"]) for line in logged()
-    ]
+    assert ["one", "two", "three", "four"] == [entry["event"] for entry in capture.entries]
+    assert ["used"] == [line["event"] for line in logged()]
 
 
 def test_a_logger_with_processors_of_its_own_keeps_them(logged: Logged) -> None:

@@ -27,7 +27,7 @@ MAY_STAY = {
     "core.foreign.clear": "registered once per process by whatever begins traces",
     "core.foreign.tracer": "registered once per process by whatever begins traces",
     "core.late_imports._waiting": "whatever begins traces waits for a module once per process",
-    "core.outlived.collecting": "whether the garbage collector runs at this moment",
+    "core.finalizers._collecting": "whether the garbage collector runs at this moment",
     "core.structured.in_flight": "a record that a thread logs leaves it when its handlers have run",
     "core.task.running": "a task that runs leaves it by itself, after its line",
     "_instrument._of": "weak; the applications stay instrumented",

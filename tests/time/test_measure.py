@@ -401,6 +401,20 @@ def test_an_llm_call_alone_leaves_the_own_time() -> None:
     assert alone["own_ms"] <= alone["latency_ms"] - SLEEP * 1000
 
 
+def test_an_llm_call_that_is_still_open_is_not_the_own_time() -> None:
+    """It has taken its time up to the line, and ends only when the application returns."""
+    call = llm_call(model="m")
+
+    def work() -> None:
+        call.__enter__()
+        time.sleep(SLEEP)
+
+    line = ask(work)
+
+    assert 1 == line["llm_open"]
+    assert line["own_ms"] <= line["latency_ms"] - SLEEP * 1000
+
+
 def test_the_setting_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """No field, and not the time of LLM calls either."""
     monkeypatch.setenv("PANTHEON_OBS_MEASURE_TIME", "0")

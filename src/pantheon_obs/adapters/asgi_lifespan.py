@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.events import LifespanFailed
-from pantheon_obs.core.failures import cover_everywhere, is_covered, note
+from pantheon_obs.core.failures import cover_everywhere, is_covered, wrap
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.products import PRODUCTS
 
@@ -44,7 +44,7 @@ async def send_failed(message: Message, send: Send) -> None:
     try:
         await send(message)
     except Exception as raised:
-        note(raised).root = error
+        wrap(error, raised)
         raise
 
 

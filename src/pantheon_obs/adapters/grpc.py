@@ -6,13 +6,14 @@ https://grpc.github.io/grpc/python/grpc.html#service-side-interceptor
 from __future__ import annotations
 
 import asyncio
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs import _setup
+from pantheon_obs.adapters.grpc_context import grpc
 from pantheon_obs.adapters.grpc_handlers import around
 from pantheon_obs.adapters.grpc_rpc import Rpc
 from pantheon_obs.core.context import current_trace
-from pantheon_obs.core.errors import require
 from pantheon_obs.core.identity import Identity
 from pantheon_obs.core.settings import resolve
 from pantheon_obs.core.spans import attach
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pantheon_obs.core.settings import Settings
-
-grpc: Any = require("grpc", extra=None, feature="pantheon_obs.adapters.grpc")
-grpc_aio: Any = require("grpc.aio", extra=None, feature="pantheon_obs.adapters.grpc")
 
 # https://github.com/grpc/grpc/blob/master/doc/health-checking.md
 _PROBES = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"})
@@ -82,6 +80,8 @@ def aio_server_interceptor(settings: Settings | None = None, **overrides: object
 class _Arriving:
     """Makes the trace of each RPC that arrives."""
 
+    _sentry_module: str
+
     def __init__(self, given: Settings | None, overrides: dict[str, object]) -> None:
         settings = resolve(given, overrides)
         start = _setup.start(settings, lambda: resolve(given, overrides), anew=False)
@@ -89,6 +89,11 @@ class _Arriving:
         self._is_off = turned_off(settings)
         self._identity = Identity(settings)
         self._quiet = settings.quiet | _PROBES
+
+    @cached_property
+    def _sentry(self) -> Any:
+        """Sentry's interceptor, if it must be put around the handlers; asked at the first RPC."""
+        return _setup.missing_interceptor(self._sentry_module)
 
     def _arrived(self, details: Any) -> Rpc:
         given = details.invocation_metadata or ()
@@ -110,6 +115,8 @@ def _is_traced(details: Any) -> bool:
 
 
 class _Interceptor(_Arriving, grpc.ServerInterceptor):  # type: ignore[misc]  # untyped
+    _sentry_module = "sentry_sdk.integrations.grpc.server"
+
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         """Find the handler of an RPC in its context, and put ours around it."""
         if self._is_off or _is_traced(details):
@@ -120,10 +127,14 @@ class _Interceptor(_Arriving, grpc.ServerInterceptor):  # type: ignore[misc]  # 
         except BaseException as error:  # another interceptor's, for which gRPC answers
             rpc.failed(error, "UNKNOWN")
             raise
-        return around(rpc, handler, "INTERNAL")
+        observed = around(rpc, handler, "INTERNAL")
+        sentry = self._sentry
+        return sentry.intercept_service(lambda _: observed, details) if sentry else observed
 
 
-class _AioInterceptor(_Arriving, grpc_aio.ServerInterceptor):  # type: ignore[misc]  # untyped
+class _AioInterceptor(_Arriving, grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped
+    _sentry_module = "sentry_sdk.integrations.grpc.aio.server"
+
     async def intercept_service(
         self,
         continuation: Callable[[Any], Awaitable[Any]],
@@ -141,4 +152,11 @@ class _AioInterceptor(_Arriving, grpc_aio.ServerInterceptor):  # type: ignore[mi
         task = asyncio.current_task()
         if task is not None and handler is not None:
             task.add_done_callback(rpc.terminated)
-        return around(rpc, handler, "UNKNOWN")
+        observed = around(rpc, handler, "UNKNOWN")
+        if self._sentry is None:
+            return observed
+
+        async def found(_: object) -> Any:
+            return observed
+
+        return await self._sentry.intercept_service(found, details)

@@ -9,10 +9,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
-import grpc
-
-from pantheon_obs.adapters.grpc_context import Noting
-from pantheon_obs.core.context import apart
+from pantheon_obs.adapters.grpc_context import Noting, grpc
+from pantheon_obs.core.finalizers import apart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

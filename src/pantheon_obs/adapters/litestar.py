@@ -20,7 +20,7 @@ from pantheon_obs.adapters.asgi_exchange import AsgiExchange
 from pantheon_obs.core.chains import alone_in
 from pantheon_obs.core.context import KEY, current_trace
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import note
+from pantheon_obs.core.failures import wrap
 from pantheon_obs.core.guard import Guard
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def install(
         try:
             await handler(scope, receive, send)
         except LitestarException as error:
-            note(error).root = _root_of(error)
+            wrap(_root_of(error), error)
             raise
 
     served = within(serve)

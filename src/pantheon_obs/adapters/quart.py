@@ -18,7 +18,7 @@ from pantheon_obs.adapters.routes import ROUTE
 from pantheon_obs.core.chains import alone_in
 from pantheon_obs.core.context import current_trace
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.failures import note
+from pantheon_obs.core.failures import wrap
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.override import override, own_method
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.core.asgi_types import ASGIWrapper, Receive, Scope, Send
-    from pantheon_obs.core.context import Trace
     from pantheon_obs.core.settings import Settings
 
 _EXTENSION = "pantheon_obs"
@@ -44,7 +43,7 @@ def install(
         try:
             await inner(scope, receive, send)
         except BaseExceptionGroup as group:  # since 0.23 Quart serves in a task group
-            note(group).root = alone_in(group)
+            wrap(alone_in(group), group)
             raise
 
     traced = asgi.install(serve, settings, on_startup, within)
@@ -72,20 +71,17 @@ def is_installed(app: Quart) -> bool:
 
 async def _request_started(app: Quart, **_: object) -> None:
     with _guard:
-        _leave_route(app, request, current_trace.get())
+        _leave_route(app, request)
 
 
 async def _websocket_started(app: Quart, **_: object) -> None:
     with _guard:
-        _leave_route(app, websocket, current_trace.get())
+        _leave_route(app, websocket)
 
 
-def _leave_route(
-    app: Quart,
-    connection: Any,  # noqa: ANN401 - the proxy of Quart's request or websocket
-    exchange: Trace | None,
-) -> None:
-    """Leave the template in the scope, for `route_template`."""
+def _leave_route(app: Quart, connection: Any) -> None:  # noqa: ANN401 - Quart's proxy
+    """Leave the template of a request or websocket in its scope, for `route_template`."""
+    exchange = current_trace.get()
     if not isinstance(exchange, Exchange):
         return
     rule = connection.url_rule
@@ -112,4 +108,3 @@ async def _background_failed(_app: Quart, exception: BaseException, **_: object)
         exchange = current_trace.get()
         if isinstance(exchange, Exchange) and not isinstance(exchange, AsgiWebsocket):
             exchange.background_failed(exception)
-            note(exception).covered = True

@@ -135,7 +135,8 @@ def note_failed_read(exchange: Exchange, environ: WSGIEnvironment, error: BaseEx
     """Report to the exchange that the client has left, if an exception comes from reading the body.
 
     Servers raise any `OSError` for that, as a database's connection does too. So one counts only if
-    it has passed through the object from which the application reads the body.
+    it has passed through the object from which the application reads the body, or was raised by one
+    that has this object and misses a part of the body.
     """
     stream = environ.get(_INPUT)
     streams = (stream, getattr(stream, "raw", stream))  # a buffered one, in C, has no frames
@@ -156,12 +157,17 @@ def length_of(headers: Iterable[tuple[str, str]]) -> float:
 
 
 def _has_passed(traceback: TracebackType | None, streams: tuple[object, ...]) -> bool:
-    """Whether one of these objects has a method among the frames of a traceback."""
+    """Whether one of these objects has a method among the frames of a traceback.
+
+    In the innermost frame it may be an attribute of the object whose method it is.
+    """
+    first: object = None
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if code.co_argcount:
-            first = traceback.tb_frame.f_locals.get(code.co_varnames[0])
-            if any(first is stream for stream in streams):
-                return True
+        names = code.co_varnames[: code.co_argcount]
+        first = traceback.tb_frame.f_locals.get(names[0]) if names else None
+        if first is not None and any(first is stream for stream in streams):
+            return True
         traceback = traceback.tb_next
-    return False
+    held = getattr(first, "__dict__", {}).values()
+    return any(each is stream for each in held for stream in streams)

@@ -80,10 +80,13 @@ def shown(value: object) -> str:
     return _CREDENTIALS.sub("//***@", text)[:_LONGEST]
 
 
-def require(package: str, *, extra: str | None, feature: str) -> ModuleType:
+def require(
+    package: str, *, extra: str | None, feature: str, distribution: str | None = None
+) -> ModuleType:
     """Import an optional package that a feature needs, or raise `MissingExtraError`.
 
-    Without an extra it is a client library that the application chooses itself.
+    Without an extra it is a library that the application chooses itself; `distribution` is its name
+    for pip, if that is another one.
     """
     try:
         return import_module(package)
@@ -92,6 +95,6 @@ def require(package: str, *, extra: str | None, feature: str) -> ModuleType:
         # A package that is installed but lacks a dependency of its own is a different failure.
         if error.name is None or error.name.partition(".")[0] != top:
             raise
-        wanted = f"'pantheon-obs[{extra}]'" if extra else top
+        wanted = f"'pantheon-obs[{extra}]'" if extra else distribution or top
         msg = f"{feature} needs the package {package!r}, which is not installed: pip install "
         raise MissingExtraError(msg + wanted, name=package) from None

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.chains import is_requested
-from pantheon_obs.core.context import Trace, apart
+from pantheon_obs.core.context import Trace
 from pantheon_obs.core.events import CLIENT_ERROR, SERVER_ERROR, BackgroundFailed, RequestFinished
 from pantheon_obs.core.facts import BODILESS, Facts
 from pantheon_obs.core.failures import escape, note, root_of, share_log
+from pantheon_obs.core.finalizers import apart
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.outcome import decide, is_background, is_departure
 from pantheon_obs.core.texts import status_of, text_of
+from pantheon_obs.core.timing import add_open_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -163,6 +165,7 @@ class Exchange(Trace, Facts):
         self.says_departure(error)  # nobody may have said it before
         escape(error, self, covered=True)
         root = root_of(error)
+        self.requested = is_requested(root)
         if is_background(self, root):
             self.finish()
             self.background_failed(root)
@@ -197,7 +200,7 @@ class Exchange(Trace, Facts):
         """Decide the outcome and emit the event, unless that was done before."""
         outcome, error = decide(self)
         escaped, code = self.error, self.status_code or 0
-        if escaped is not None and (is_requested(escaped) or is_departure(self, escaped)):
+        if escaped is not None and (self.requested or is_departure(self, escaped)):
             note(escaped).settle()
         is_usual = outcome == "ok" and escaped is None and code < CLIENT_ERROR
         if self.event_pending:
@@ -229,7 +232,10 @@ class Exchange(Trace, Facts):
         # To round to 3 digits would take four times as long.
         event.latency_ms = latency_ms = round((end - began) * 1e6) / 1000
         event.outcome, event.quiet = outcome, self.quiet
-        event.llm = self.llm_with_open() if self.open_calls else self.llm  # it may make the span
+        event.llm = self.llm
+        if self.open_calls:
+            event.llm = self.llm_with_open()  # it may make the span
+            add_open_calls(self)
         event.error, event.spans = error, self.spans
         if first is not None:
             event.ttfb_ms = round((first - began) * 1000, 3)
@@ -239,5 +245,6 @@ class Exchange(Trace, Facts):
 
     def background_failed(self, error: BaseException) -> None:
         """Emit `background_failed`: work after the response has raised."""
+        note(error).covered = True
         with _guard:
             pipeline.emit(BackgroundFailed(trace_id=self.trace_id, bound=self.bound, error=error))

@@ -36,6 +36,7 @@ class Facts:
     taken_over: bool = False  # the application has answered on the server's connection itself
     close_code: int | None = None  # of a websocket, of whichever side closed first
     error: BaseException | None = None  # escaped from the application
+    requested: bool = False  # it is a cancellation, which somebody has asked for
     unhandled: BaseException | None = None  # answered by the framework, which does not raise it
     may_be_handled: bool = False  # `unhandled` is an error only if the response is a 5xx
     send_error: OSError | None = None  # the server's report that the client has gone

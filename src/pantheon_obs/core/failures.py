@@ -132,9 +132,8 @@ def is_repeated(error: BaseException) -> bool:
     thread or a callback: there the next report is the same failure, and any later one a new raise.
     """
     failure, trace = _stored(error), current_trace.get()
-    if failure is None or failure.trace_id is None or not failure.logged:
-        return False
-    if trace is not None and trace.trace_id:
+    is_within = trace is not None and trace.trace_id
+    if is_within or failure is None or failure.trace_id is None or not failure.logged:
         return False
     if escaped_failure.get() is failure:
         return True
@@ -192,6 +191,11 @@ def is_from(error: BaseException | None, trace: Trace) -> bool:
     """Whether the last raise of an exception that was recorded was within a trace."""
     failure = _stored(error)
     return failure is not None and failure.is_of(trace)
+
+
+def wrap(root: BaseException, raised: BaseException) -> None:
+    """Record that a framework or server has wrapped an exception in another one."""
+    note(raised).root = root
 
 
 def root_of(error: BaseException) -> BaseException:

@@ -31,7 +31,7 @@ def decide(facts: Facts) -> tuple[Outcome, BaseException | None]:
         return _without_error(facts), None
     cancelled = False
     if error is not None and not is_departure(facts, error):
-        if isinstance(error, Exception):
+        if is_failure(facts, error):
             return "error", error
         cancelled = not facts.response_complete
     if facts.unhandled is not None:  # counts, whatever became of its answer
@@ -79,6 +79,11 @@ def is_departure(facts: Facts, error: BaseException) -> bool:
     return is_cancellation(error) or any(type(each).__name__ in facts.departures for each in said)
 
 
+def is_failure(facts: Facts, error: BaseException) -> bool:
+    """Whether an exception is a failure, not an exit or a cancellation that was asked for."""
+    return isinstance(error, Exception) or (is_cancellation(error) and not facts.requested)
+
+
 def is_background(facts: Facts, error: BaseException) -> bool:
     """Whether an exception comes from work after the response.
 
@@ -90,7 +95,7 @@ def is_background(facts: Facts, error: BaseException) -> bool:
         facts.response_complete
         and not facts.replaced
         and not facts.relayed
-        and isinstance(error, Exception)
+        and is_failure(facts, error)
         and not is_departure(facts, error)
         and (answered is None or (answered is not error and answered is not error.__cause__))
     )

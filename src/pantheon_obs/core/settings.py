@@ -47,8 +47,8 @@ class Settings:
         health_prefix: Path under which health endpoints are mounted.
         metrics_path: Path of the metrics for Prometheus; None mounts no page.
         metrics_port: Port of its own that answers `/metrics`; None opens none.
-        quiet_paths: Paths whose `request_finished` is logged at DEBUG only; None means the paths of
-            the probes. The metrics' path always is one.
+        quiet_paths: Further paths whose `request_finished` is logged at DEBUG only; the paths of
+            the probes and of the metrics always are.
         redact_keys: Keys to redact besides the built-in ones.
         log_delivery: `direct` waits for the reader of the log, `queue` never does.
         log_queue_bytes: Bytes that may wait in the queue, 1 kB or more.
@@ -108,7 +108,7 @@ class Settings:
     health_prefix: str = _option("/health", parse.prefix, "PANTHEON_OBS_HEALTH_PREFIX")
     metrics_path: str | None = _option(None, parse.path, "PANTHEON_OBS_METRICS_PATH")
     metrics_port: int | None = _option(None, parse.port, "PANTHEON_OBS_METRICS_PORT")
-    quiet_paths: tuple[str, ...] | None = _option(None, parse.paths, "PANTHEON_OBS_QUIET_PATHS")
+    quiet_paths: tuple[str, ...] = _option((), parse.paths, "PANTHEON_OBS_QUIET_PATHS")
     redact_keys: tuple[str, ...] = _option((), parse.names, "PANTHEON_OBS_REDACT_KEYS")
     log_delivery: Literal["direct", "queue"] = _option(
         "direct", parse.one_of("direct", "queue"), "PANTHEON_OBS_LOG_DELIVERY"
@@ -167,10 +167,10 @@ class Settings:
 
     @property
     def quiet(self) -> frozenset[str]:
-        """The quiet paths, by default the probes' paths; and always the metrics' path."""
+        """The quiet paths: those given, and the paths of the probes and of the metrics."""
         probes = [f"{self.health_prefix}/{name}" for name in ("live", "live/", "ready", "ready/")]
         metrics = [self.metrics_path, f"{self.metrics_path}/"] if self.metrics_path else []
-        return frozenset([*(probes if self.quiet_paths is None else self.quiet_paths), *metrics])
+        return frozenset([*self.quiet_paths, *probes, *metrics])
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, /, **overrides: object) -> Settings:

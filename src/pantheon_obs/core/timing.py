@@ -139,6 +139,13 @@ def add_llm_call(trace: Trace, started: float, seconds: float) -> None:
         times.add(UNNAMED, started, started + seconds)
 
 
+def add_open_calls(trace: Trace) -> None:
+    """Note the time of the LLM calls that are still open, up to now, as measured."""
+    now = perf_counter()
+    for call in tuple(trace.open_calls):
+        add_llm_call(trace, call.started, now - call.started)
+
+
 def in_llm_call(trace: Trace) -> bool:
     """Whether the code that runs belongs to an open LLM call of the trace."""
     call = call_here() if trace.open_calls else None

@@ -14,8 +14,8 @@ from pantheon_obs.propagation.carriers import inject
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-grpc: Any = require("grpc", extra=None, feature="pantheon_obs.propagation.grpc")
-grpc_aio: Any = require("grpc.aio", extra=None, feature="pantheon_obs.propagation.grpc")
+_FEATURE = "pantheon_obs.propagation.grpc"
+grpc: Any = require("grpc", extra=None, feature=_FEATURE, distribution="grpcio")
 
 _guard = Guard("grpc client")
 
@@ -81,8 +81,8 @@ def _traced(details: Any) -> Any:
         there = {name for name, _ in given}
         ours = inject(lower_case=True).items()
         pairs = (*given, *(pair for pair in ours if pair[0] not in there))
-        is_aio = isinstance(given, grpc_aio.Metadata)
-        return _Details(details, grpc_aio.Metadata(*pairs) if is_aio else pairs)
+        is_aio = isinstance(given, grpc.aio.Metadata)
+        return _Details(details, grpc.aio.Metadata(*pairs) if is_aio else pairs)
     return details
 
 
@@ -115,7 +115,7 @@ def _aio_kind(name: str) -> type:
     ) -> Any:
         return await continuation(_traced(details), request)
 
-    base = getattr(grpc_aio, f"{name.title().replace('_', '')}ClientInterceptor")
+    base = getattr(grpc.aio, f"{name.title().replace('_', '')}ClientInterceptor")
     return type(base.__name__, (base,), {f"intercept_{name}": intercept})
 
 

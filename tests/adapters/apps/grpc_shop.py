@@ -1,6 +1,6 @@
 """A gRPC service with a method for each way to answer: `python -m … {sync|aio} PORT`.
 
-With a third argument the application enables Sentry's own integration of gRPC.
+With a third argument the server is made before the interceptors, and so before Sentry starts.
 
 Under `aio` its methods come twice: as coroutines, whose names begin with `a`, and as plain
 functions and generators.
@@ -28,11 +28,8 @@ if TYPE_CHECKING:
 log = get_logger("shop")
 left = threading.Event()
 kind, port = sys.argv[1], sys.argv[2]
-options: dict[str, Any] = {}
-if len(sys.argv) > 3:
-    from sentry_sdk.integrations.grpc import GRPCIntegration
-
-    options["sentry_options"] = {"integrations": [GRPCIntegration()]}
+is_inline = len(sys.argv) > 3
+make_server, make_aio_server = grpc.server, grpc.aio.server
 
 
 def ok(_request: bytes, _context: Any) -> bytes:
@@ -354,8 +351,10 @@ class AioFailing(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # untyped
 
 async def serve_aio() -> None:
     """Serve until SIGTERM."""
-    interceptors = [aio_server_interceptor(**options), AioFailing(), aio_server_interceptor()]
-    server = grpc.aio.server(interceptors=interceptors)
+    interceptors = [aio_server_interceptor(), AioFailing(), aio_server_interceptor()]
+    # Sentry may have replaced the function by now.
+    make = make_aio_server if is_inline else grpc.aio.server
+    server = make(interceptors=interceptors)
     server.add_generic_rpc_handlers((Shop(),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
@@ -364,8 +363,9 @@ async def serve_aio() -> None:
 
 def serve() -> None:
     """Serve until SIGTERM."""
-    interceptors = [server_interceptor(**options), Failing(), server_interceptor()]
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=interceptors)
+    interceptors = [server_interceptor(), Failing(), server_interceptor()]
+    make = make_server if is_inline else grpc.server
+    server = make(ThreadPoolExecutor(4), interceptors=interceptors)
     server.add_generic_rpc_handlers((Shop(),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()

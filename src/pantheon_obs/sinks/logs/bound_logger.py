@@ -44,6 +44,7 @@ handler: ObsHandler | None = None
 _module: Any = sys.modules[structlog.configure.__module__]
 _config = _module._CONFIG
 _PLAIN: list[Any] = list(_module._BUILTIN_DEFAULT_PROCESSORS)
+_manager: Any = logging.Logger.manager  # its `disable` is a property, and slower
 
 
 class BoundLogger(structlog.BoundLoggerBase):
@@ -58,27 +59,27 @@ class BoundLogger(structlog.BoundLoggerBase):
 
     def debug(self, event: object = None, *args: object, **fields: object) -> None:
         """Log an event at level DEBUG."""
-        if self._logger.isEnabledFor(DEBUG):
+        if self._logger.isEnabledFor(DEBUG) or (_manager._disable and self._processes(DEBUG)):
             self._write("debug", DEBUG, event, args, fields)
 
     def info(self, event: object = None, *args: object, **fields: object) -> None:
         """Log an event at level INFO."""
-        if self._logger.isEnabledFor(INFO):
+        if self._logger.isEnabledFor(INFO) or (_manager._disable and self._processes(INFO)):
             self._write("info", INFO, event, args, fields)
 
     def warning(self, event: object = None, *args: object, **fields: object) -> None:
         """Log an event at level WARNING."""
-        if self._logger.isEnabledFor(WARNING):
+        if self._logger.isEnabledFor(WARNING) or (_manager._disable and self._processes(WARNING)):
             self._write("warning", WARNING, event, args, fields)
 
     def error(self, event: object = None, *args: object, **fields: object) -> None:
         """Log an event at level ERROR."""
-        if self._logger.isEnabledFor(ERROR):
+        if self._logger.isEnabledFor(ERROR) or (_manager._disable and self._processes(ERROR)):
             self._write("error", ERROR, event, args, fields)
 
     def critical(self, event: object = None, *args: object, **fields: object) -> None:
         """Log an event at level CRITICAL."""
-        if self._logger.isEnabledFor(CRITICAL):
+        if self._logger.isEnabledFor(CRITICAL) or (_manager._disable and self._processes(CRITICAL)):
             self._write("critical", CRITICAL, event, args, fields)
 
     def exception(self, event: object = None, *args: object, **fields: object) -> None:
@@ -90,7 +91,7 @@ class BoundLogger(structlog.BoundLoggerBase):
 
     def log(self, level: int, event: object = None, *args: object, **fields: object) -> None:
         """Log an event at a level given by its number."""
-        if self._logger.isEnabledFor(level):
+        if self._logger.isEnabledFor(level) or (_manager._disable and self._processes(level)):
             name = logging.getLevelName(level).lower()
             self._write(name if name in LEVELS else "info", level, event, args, fields)
 
@@ -108,6 +109,12 @@ class BoundLogger(structlog.BoundLoggerBase):
 
     isEnabledFor = is_enabled_for  # noqa: N815 - the standard library's names, as structlog has them
     getEffectiveLevel = get_effective_level  # noqa: N815
+
+    def _processes(self, level: int) -> bool:
+        """Whether processors run on an event that `logging.disable` hides: those of a test, say."""
+        if _config.default_processors == _PLAIN:
+            return False
+        return self._logger.manager.disable >= level >= self._logger.getEffectiveLevel()
 
     def _write(
         self,

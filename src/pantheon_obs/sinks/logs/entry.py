@@ -182,11 +182,14 @@ def _add_texts(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) 
     """Add the stack and the traceback, in whichever form the record has them."""
     if record.stack_info:
         fields["stack"] = record.stack_info
+    # As logging does, from the record: the exception may have lost its own.
+    found = odd.traceback_in(record.exc_info)
     if entry.error is not None:
-        # As logging does, from the record: the exception may have lost its own.
-        entry.traceback = odd.traceback_in(record.exc_info)
+        entry.traceback = found
     elif record.exc_text:  # it was pickled
         fields["traceback"] = record.exc_text
+    elif found is not None:
+        fields["traceback"] = odd.text_without_error(record.exc_info)
     elif record.__dict__.get("message") is record.msg:  # a `QueueHandler` has prepared it
         entry.event, text = odd.without_traceback(entry.event)
         if text:

@@ -1,6 +1,6 @@
 """Recognise printing handlers by their behaviour, and keep their lines off the standard streams.
 
-The `write` of the standard streams is replaced by a function that listens, in the thread of a
+The methods of the standard streams are replaced by functions that listen, in the thread of a
 watched handler only; other threads, and all other code of this thread, print as ever.
 """
 
@@ -41,8 +41,8 @@ _HANDLE = compile(
 _hearing = local()
 """Its `heard` has the writes and their texts while a handler runs in this thread; else None."""
 
-_tapped: dict[int, Patch] = {}
-"""Ours in place of the `write` of streams, by the stream's id."""
+_tapped: dict[tuple[int, str], Patch] = {}
+"""Ours in place of the methods of streams, by the stream's id and the method's name."""
 
 _watched: WeakSet[logging.Handler] = WeakSet()
 
@@ -140,14 +140,23 @@ def _is_line_of(record: logging.LogRecord, text: str) -> bool:
 
 
 def _tap(stream: Any) -> None:  # noqa: ANN401 - any stream
-    """Put ours in place of a stream's `write`, unless it is there or cannot be replaced."""
-    if type(getattr(stream, "__dict__", None)) is dict and id(stream) not in _tapped:
-        with suppress(AttributeError, ConfigError):
-            _tapped[id(stream)] = Patch(stream, "write", _hear(stream.write))
+    """Put ours in place of a stream's methods, unless it is there or cannot be replaced."""
+    buffer = getattr(stream, "buffer", None)
+    for target, name, tap in (
+        (stream, "write", _hear),
+        (buffer, "write", _hear),
+        (stream, "flush", _let_through),
+    ):
+        if type(getattr(target, "__dict__", None)) is dict and (id(target), name) not in _tapped:
+            with suppress(AttributeError, ConfigError):
+                ours = tap(getattr(target, name))
+                _tapped[id(target), name] = Patch(target, name, ours)
+
+
+# These functions bind all that they use: a stream may be used when the modules are gone.
 
 
 def _hear(original: Callable[..., Any]) -> Callable[..., Any]:
-    # It binds all that it uses: a stream may be written to when the modules are gone.
     hearing, frame = _hearing, sys._getframe  # noqa: SLF001 - for each text
 
     def write(text: Any, *rest: Any) -> Any:  # noqa: ANN401 - as the stream takes it
@@ -159,3 +168,17 @@ def _hear(original: Callable[..., Any]) -> Callable[..., Any]:
         return len(text)
 
     return write
+
+
+def _let_through(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Flush: the texts that it brings from the stream to its buffer were let through before."""
+    hearing = _hearing
+
+    def flush() -> None:
+        heard, hearing.heard = getattr(hearing, "heard", None), None
+        try:
+            original()
+        finally:
+            hearing.heard = heard
+
+    return flush

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from types import FunctionType, TracebackType
 from typing import Any
 
@@ -54,6 +55,13 @@ def traceback_in(exc_info: object) -> TracebackType | None:
     """Find the traceback of a record, which its exception may have lost."""
     found = exc_info[-1] if isinstance(exc_info, tuple) and exc_info else None
     return found if isinstance(found, TracebackType) else None
+
+
+def text_without_error(exc_info: object) -> str:
+    """Format a triple that has a traceback, but no exception."""
+    frames = traceback.format_tb(traceback_in(exc_info))
+    kind = described(getattr(exc_info[0], "__name__", exc_info[0]))  # type: ignore[index]
+    return f"{_PREPARED.lstrip()}{''.join(frames)}{kind}"
 
 
 def without_traceback(message: str) -> tuple[str, str]:

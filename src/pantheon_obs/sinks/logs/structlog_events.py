@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from types import FunctionType
@@ -44,6 +45,10 @@ _BASE: Any = structlog.BoundLoggerBase
 _ORIGINAL = _BASE._process_event  # noqa: SLF001 - structlog documents both for wrapper classes
 _CALLER = _BASE._proxy_to_logger.__code__  # noqa: SLF001 - as above
 
+_configured: deque[Iterable[Any]] = deque(maxlen=32)
+"""The processors that structlog has been configured with lately; loggers may have cached them."""
+
+
 _FACTORIES: dict[Any, Any] = {
     factory: factory.__call__
     for factory in (
@@ -57,6 +62,7 @@ _FACTORIES: dict[Any, Any] = {
 def install(handler: ObsHandler | None) -> None:
     """Make lines of the events of all of structlog's loggers that print, by our handler."""
     bound_logger.handler = handler
+    _remember(configured_processors())
     _BASE._process_event = _PROCESS_EVENT  # noqa: SLF001 - as above
     for factory, make in _FACTORIES.items():
         factory.__call__ = _naming(make)
@@ -67,6 +73,7 @@ def uninstall() -> None:
     _BASE._process_event = _ORIGINAL  # noqa: SLF001 - as above
     for factory, make in _FACTORIES.items():
         factory.__call__ = make
+    _configured.clear()
     passed_on.events.clear()
     bound_logger.handler = None
 
@@ -120,7 +127,7 @@ def _begin(bound: Any, method: str, event: object, fields: dict[str, Any]) -> Ru
         if not captures:
             return None
         kind = CapturedRun
-    processors: Iterable[Any] = bound._processors  # noqa: SLF001 - as above
+    processors = _processors_of(bound)
     if is_awaited and kind is Run and are_built_in(processors):
         level, standard = LEVELS.get(method, logging.INFO), standard_logger(logger)
         if standard.isEnabledFor(level):
@@ -128,6 +135,22 @@ def _begin(bound: Any, method: str, event: object, fields: dict[str, Any]) -> Ru
             write_event(standard, level, event, fields)
         raise structlog.DropEvent
     return kind(bound, method, fields, processors, is_awaited=is_awaited)
+
+
+def _processors_of(bound: Any) -> Iterable[Any]:  # noqa: ANN401 - as above
+    """Return the processors for a logger: a cached one follows structlog's configuration, too.
+
+    So the application's processors run on each line, and captures of tests see it.
+    """
+    own: Iterable[Any] = bound._processors  # noqa: SLF001 - as above
+    current = configured_processors()
+    _remember(current)
+    return current if any(own is known for known in _configured) else own
+
+
+def _remember(processors: Iterable[Any]) -> None:
+    if not any(processors is known for known in _configured):
+        _configured.append(processors)
 
 
 # Processors and logging leave out the frames of structlog's modules to find who has logged.

@@ -102,6 +102,16 @@ def around(app: Any, protocol: str) -> Any:  # noqa: ANN401 - any app
     return _AROUND[protocol](app, _sdk)
 
 
+def missing_interceptor(module: str) -> Any:  # noqa: ANN401 - gRPC's
+    """Return Sentry's interceptor of a module if the server of this first call lacks it."""
+    sdk = _sdk()
+    if sdk is None:
+        return None
+    from pantheon_obs.sinks.sentry import integrations  # noqa: PLC0415 - as above
+
+    return integrations.missing_interceptor(sdk, module)
+
+
 def status() -> str:
     """Return `on`, or `off: ` and the reason."""
     sdk = _sdk()
