@@ -221,27 +221,6 @@ def test_a_line_that_is_dropped_while_the_thread_takes_it_is_not_taken_twice() -
     assert b"kept" == queue._take()  # noqa: SLF001 - as the thread does
 
 
-def test_a_stream_without_flush_gets_its_lines() -> None:
-    """`print` asks for no more than `write`."""
-
-    class Bare:
-        """Has one method."""
-
-        def write(self, text: str) -> int:
-            return len(text)
-
-    class Failing(Bare):
-        """Has a flush that fails in its own way."""
-
-        def flush(self) -> None:
-            raise AttributeError
-
-    output._flush_patiently(Bare())  # noqa: SLF001 - as a write does
-
-    with pytest.raises(AttributeError):
-        output._flush_patiently(Failing())  # noqa: SLF001 - as above
-
-
 def test_a_line_is_written_where_the_system_refuses_the_lock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -175,7 +175,7 @@ def test_a_child_process_closes_the_port_that_it_inherits(monkeypatch: pytest.Mo
 
 
 FORKING = """
-import os, sys, urllib.request
+import os, signal, sys, urllib.request
 from pantheon_obs import instrument
 from pantheon_obs.sinks.metrics import port
 from pantheon_obs.testing import reset
@@ -187,9 +187,12 @@ number = int(sys.argv[1])
 instrument(app, metrics_port=number, log_format="json")
 reset()  # a second start must not prepare for forks twice
 instrument(app, metrics_port=number, log_format="json")
+server = port._ports[number]
 child = os.fork()
 if not child:
-    os._exit(100 + port._ports[number].socket.fileno())
+    signal.alarm(20)
+    reset()
+    os._exit(100 + server.socket.fileno())
 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 page = urllib.request.urlopen(f"http://127.0.0.1:{number}/metrics")
 print(status, page.status, file=sys.stderr)
@@ -197,7 +200,7 @@ print(status, page.status, file=sys.stderr)
 
 
 def test_a_fork_leaves_the_port_to_the_parent() -> None:
-    """Celery's pool and gunicorn's --preload fork."""
+    """Celery's pool and gunicorn's --preload fork. A child that resets waits for no thread."""
     done = run_python(FORKING, str(free_port()), PYTHONWARNINGS="ignore")
 
     assert "99 200\n" == done.stderr

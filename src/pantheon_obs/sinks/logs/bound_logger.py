@@ -187,7 +187,7 @@ def write_event(logger: logging.Logger, level: int, event: object, fields: dict[
         entry = entry_of(logger, level, event, fields, stacklevel)
     if handler is not None:
         handler.dispatch(logger, entry, stacklevel)
-    else:  # logging was configured once, and has been reset
+    else:  # logging is not configured, or was reset
         logger.handle(record_for(entry))
 
 

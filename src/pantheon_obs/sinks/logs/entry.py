@@ -39,9 +39,9 @@ LEVEL_NAMES = _LevelNames(
     for name in ("debug", "info", "warning", "error", "critical")
 )
 # Not `makeLogRecord`: it asks the application's factory, whose fields are not standard.
-_ATTRIBUTES = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
-_BEFORE_LAST, _LAST = len(_ATTRIBUTES) - 1, _ATTRIBUTES[-1]
-STANDARD = frozenset(_ATTRIBUTES) | {
+ATTRIBUTES = tuple(vars(logging.LogRecord("", 0, "", 0, "", (), None)))
+_BEFORE_LAST, _LAST = len(ATTRIBUTES) - 1, ATTRIBUTES[-1]
+STANDARD = frozenset(ATTRIBUTES) | {
     "message",
     "asctime",
     "taskName",

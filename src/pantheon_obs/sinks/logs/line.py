@@ -8,6 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.failures import trace_id_of
+from pantheon_obs.core.late_imports import when_imported
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs import structlog_fields
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, Entry
@@ -41,7 +42,7 @@ class LineBuilder:
     def __init__(
         self, redactor: Redactor, static: Mapping[str, str], *, request_id: bool = False
     ) -> None:
-        structlog_fields.follow()
+        when_imported("structlog", structlog_fields.read_register)
         self._redactor = redactor
         self._request_id = request_id
         self._reserved = RESERVED | {"request_id"} if request_id else RESERVED

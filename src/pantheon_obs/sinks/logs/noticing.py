@@ -42,7 +42,6 @@ def install(handler: logging.Handler, notice: Callable[[logging.Logger], bool]) 
     global _alone, _notice
     _alone, _notice = [handler], notice
     _Logger.filter = _filter  # type: ignore[assignment,method-assign]
-    look_at_methods()
 
 
 def look_at_methods() -> None:

@@ -26,7 +26,7 @@ except ImportError:  # Windows
 
 _locks: Any = fcntl  # None: nothing is shared then
 _ATOMIC = getattr(select, "PIPE_BUF", 512)  # bytes
-_STANDARD_DESCRIPTORS = (1, 2)
+STANDARD_DESCRIPTORS = (1, 2)
 _IO = ("io", "_io")
 _ENDLESS = 8  # rounds of lines, each of which was logged during the round before
 _LOGGING = {row.stdout_module for row in PRODUCTS if row.stdout_module}  # a line would get lost
@@ -161,17 +161,25 @@ class Output:
     def _is_gone(self, current: Any) -> bool:  # noqa: ANN401 - any stream
         """Whether the stream was a file that is closed now; if so, look at its successor."""
         stream: Any = self._stream
-        if self._descriptor in _STANDARD_DESCRIPTORS or not stream.closed:
+        if self._descriptor in STANDARD_DESCRIPTORS or not stream.closed:
             return False
         self._look_at(current)
         return True
 
     def _flush_again(self, stream: Any) -> None:  # noqa: ANN401 - as above
-        try:
-            _flush_patiently(stream)
-        except ValueError:  # closed, which leaves the standard descriptors as they are
-            if self._descriptor not in _STANDARD_DESCRIPTORS:
-                raise
+        """Flush a stream whose flush has failed, as far as that is possible."""
+        while True:
+            try:
+                stream.flush()
+            except BlockingIOError:
+                select.select([], [stream], [])
+                continue
+            except RuntimeError:  # a signal handler's line, in the middle of a print
+                pass
+            except ValueError:  # closed, which leaves the standard descriptors as they are
+                if self._descriptor not in STANDARD_DESCRIPTORS:
+                    raise
+            return
 
     def _write_to_object(self, current: TextIO | None, line: bytes) -> None:
         """Write to the object that stood in place of the stream, or its successor."""
@@ -222,22 +230,6 @@ def _succeeds(stream: object, before: TextIO) -> bool:
         return True
     module = type(before).__module__
     return module not in _IO and type(stream).__module__ == module
-
-
-def _flush_patiently(stream: Any) -> None:  # noqa: ANN401 - any stream, or None
-    """Flush a stream whose flush has failed, as far as that is possible."""
-    while True:
-        try:
-            stream.flush()
-        except BlockingIOError:
-            select.select([], [stream], [])
-            continue
-        except RuntimeError:  # a signal handler's line, in the middle of a print
-            pass
-        except AttributeError:  # print() asks for no more than write()
-            if hasattr(stream, "flush"):
-                raise
-        return
 
 
 def _write_text(stream: TextIO, line: bytes) -> None:

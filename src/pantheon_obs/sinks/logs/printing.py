@@ -11,11 +11,11 @@ from weakref import WeakSet
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.logs import muting
 from pantheon_obs.sinks.logs.handler import ObsHandler
+from pantheon_obs.sinks.logs.output import STANDARD_DESCRIPTORS
 
 if TYPE_CHECKING:
     import logging
 
-_STANDARD_DESCRIPTORS = (1, 2)
 _STANDARD_FILES = frozenset(
     path.format(name=name, number=number)
     for name, number in (("stdout", 1), ("stderr", 2))
@@ -109,7 +109,7 @@ def is_standard(stream: Any, *, or_copy: bool = False) -> bool:  # noqa: ANN401 
     for standard in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         if stream is standard or stream is getattr(standard, "buffer", standard):
             return True
-    return any(_is_open_on(stream, number, or_copy) for number in _STANDARD_DESCRIPTORS)
+    return any(_is_open_on(stream, number, or_copy) for number in STANDARD_DESCRIPTORS)
 
 
 def _is_open_on(stream: Any, number: int, or_copy: bool) -> bool:  # noqa: ANN401, FBT001 - any object

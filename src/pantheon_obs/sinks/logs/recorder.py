@@ -26,7 +26,7 @@ from pantheon_obs.sinks.logs.buffer import (
     text_size,
 )
 from pantheon_obs.sinks.logs.emitter import Emitter
-from pantheon_obs.sinks.logs.entry import Entry, FactEntry, entry_from
+from pantheon_obs.sinks.logs.entry import ATTRIBUTES, Entry, FactEntry, entry_from
 from pantheon_obs.sinks.logs.handler import LogSink
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _guard = Guard("recorder")
 _RECORDED: Final = {"recorded": True}
-_ATTRIBUTES = len(vars(LogRecord("", 0, "", 0, "", (), None)))  # attributes of a record
+_STANDARD = len(ATTRIBUTES)
 _WHOLE = 1 << 64
 
 
@@ -99,8 +99,8 @@ class Recorder(Emitter):
         for value in args if type(args) is tuple else (args,):
             text += text_size(value)
         attributes = record.__dict__
-        if len(attributes) > _ATTRIBUTES:
-            for value in islice(attributes.values(), _ATTRIBUTES, None):
+        if len(attributes) > _STANDARD:
+            for value in islice(attributes.values(), _STANDARD, None):
                 text += text_size(value)
         recording.buffer(record, text)
 

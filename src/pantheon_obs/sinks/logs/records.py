@@ -90,8 +90,7 @@ def _trace_fields(record: logging.LogRecord) -> dict[str, Any]:
         trace_id, bound = entry.trace_id, entry.bound or {}
     elif (of_request := trace_on(record.__dict__.get("request"))) is not None:
         trace_id, bound = of_request.trace_id, of_request.bound
-    bound = {**bound_fields(), **bound}
-    return {"trace_id": trace_id or NO_TRACE, **{k: v for k, v in bound.items() if k != "trace_id"}}
+    return {**bound_fields(), **bound, "trace_id": trace_id or NO_TRACE}
 
 
 def added_to(record: logging.LogRecord, known: Collection[str]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import sys
 from typing import Any
 
 from pantheon_obs.core.installed import imported
-from pantheon_obs.core.late_imports import when_imported
 
 _CONTEXT = "structlog.contextvars"
 
@@ -18,13 +17,8 @@ version it is no dict, and not empty.
 """
 
 
-def follow() -> None:
-    """Have the register as soon as the application imports structlog."""
-    when_imported("structlog", read_register)
-
-
 def read_register() -> None:
-    """Take the register of structlog, which is imported."""
+    """Take the register of structlog, which has just been imported."""
     global variables  # noqa: PLW0603 - one structlog per process
     variables = getattr(sys.modules.get(_CONTEXT), "_CONTEXT_VARS", (None,))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.failures import arrive, is_covered, is_logged, is_repeated, repeats
 from pantheon_obs.core.installed import folder_of
 from pantheon_obs.core.task import running
-from pantheon_obs.products import PRODUCTS
+from pantheon_obs.products import BEGINNINGS, PRODUCTS
 from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _REQUESTS = "pantheon_obs.request"
 _TASKS = "pantheon_obs.task"
 _OF_ACCESS = {"path", "client"}
 _NO_FAILURE = ("ignored", "rejected")
-_BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
 _text_of: Callable[[Any], str] = logging.LogRecord.getMessage
 
 
@@ -83,7 +82,7 @@ def _is_task_end(record: logging.LogRecord, _: BaseException | None) -> bool:
 def _is_lifespan_failure(record: logging.LogRecord, _: BaseException | None) -> bool:
     """Whether gunicorn's ASGI worker logs a failure that `lifespan_failed` reports."""
     is_on = logging.getLogger("pantheon_obs.lifespan").isEnabledFor(logging.ERROR)
-    return is_on and described(record, _text_of).startswith(_BEGINNINGS[record.name])
+    return is_on and described(record, _text_of).startswith(BEGINNINGS[record.name])
 
 
 _KINDS: dict[str, Rule] = {

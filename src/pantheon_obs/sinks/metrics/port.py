@@ -24,7 +24,7 @@ _PLAIN = ("Content-Type", "text/plain; charset=utf-8")
 
 _lock = Lock()
 _answering = Lock()  # a child process must not begin with locks that a scrape holds
-_ports: dict[int, _Server | None] = {}  # None: it could not listen
+_ports: dict[int, _Server | None] = {}  # None: it could not listen, or its parent does
 
 
 class _Handler(WSGIRequestHandler):
@@ -86,8 +86,10 @@ def _bound(port: int) -> _Server | None:
 def _leave() -> None:
     """Close the inherited sockets in a child process: no thread of it would answer."""
     _answering.release()
-    for server in filter(None, _ports.values()):
-        server.socket.close()
+    for port, server in _ports.items():
+        if server is not None:
+            server.socket.close()
+            _ports[port] = None
 
 
 def _answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core import failures
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.installed import folder_of
-from pantheon_obs.products import PRODUCTS
+from pantheon_obs.products import BEGINNINGS, PRODUCTS
 from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
 
 _SERVERS = {name for row in PRODUCTS for name in row.repeats}
 _AS_TEXT = {name for row in PRODUCTS for name in row.repeats_as_text}
-_BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
 # Our line of an uncaught exception lacks it if an earlier line had it; its text does not matter.
-_BEGINNINGS["pantheon_obs.uncaught"] = ("",)
+_BEGINNINGS = {**BEGINNINGS, "pantheon_obs.uncaught": ("",)}
 _text_of: Callable[[Any], str] = LogRecord.getMessage
 # Sentry's mechanisms and the logger for exceptions that have ended a thread, the process or a task.
 _ENDS = {"threading", "excepthook", "asyncio"}
