@@ -43,8 +43,7 @@ class Product(NamedTuple):
     # Functions that write access lines to a stream without logging: a class and the method.
     writes: tuple[tuple[str, str, str], ...] = ()
     prints: tuple[str, ...] = ()  # classes of its handlers whose output goes to the same log
-    # These log each request at INFO; they get WARNING unless they have a level.
-    quiet: tuple[str, ...] = ()
+    quiet: tuple[str, ...] = ()  # log each request at INFO; get WARNING unless they have a level
     repeats: tuple[str, ...] = ()  # repeat an exception which `request_finished` carries
     repeats_as_text: tuple[str, ...] = ()  # of those: the message has the traceback
     # Loggers with records that say less than an event of the library, and the kind.
@@ -247,9 +246,5 @@ PRODUCTS = (
 )
 
 WORKER_NUMBERS = {row.name: row.numbers for row in PRODUCTS if row.numbers}
-
 ACCESS = tuple(name for row in PRODUCTS for name in row.access)
-"""The loggers of access lines."""
-
 BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
-"""By its logger, the first words of a record that repeats a failure as text."""

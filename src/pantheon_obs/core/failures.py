@@ -117,7 +117,6 @@ def cover_everywhere(error: BaseException) -> None:
     """Record that an event reports an exception of no trace, wherever a server repeats it."""
     failure = note(error)
     failure.covered = failure.carried = True
-    escaped_failure.set(failure)
 
 
 def arrive(error: BaseException | None) -> None:
@@ -144,10 +143,7 @@ def is_repeated(error: BaseException) -> bool:
 
 
 def escape_context(error: BaseException, context: Context, trace: Trace | None) -> None:
-    """Record that an exception leaves a context that was copied in a trace, or outside of one.
-
-    It is the same failure there.
-    """
+    """Record that an exception, as the same failure, leaves a context copied in a trace or not."""
     if trace is not None and trace.trace_id:
         escape(error, trace).carried = True
         return
