@@ -207,6 +207,7 @@ class OpenCall:
     """A call in progress, as a trace knows it."""
 
     nested = False
+    started = 0.0
 
     def __init__(self) -> None:
         self.finished: list[dict[str, Any]] = []

@@ -124,6 +124,7 @@ class OpenCall:
     """An LLM call in progress, as the trace sees it."""
 
     nested = False
+    started = 0.0
 
     def __init__(self) -> None:
         self.started = time.perf_counter()

@@ -155,6 +155,7 @@ class Call:
     """A call in progress."""
 
     nested = False
+    started = 0.0
 
     def __init__(self, current: Trace, *, fails: bool = False) -> None:
         current.open_calls.add(self)
