@@ -126,9 +126,6 @@ class OpenCall:
     nested = False
     started = 0.0
 
-    def __init__(self) -> None:
-        self.started = time.perf_counter()
-
     def force_finish(self) -> None:
         """End with the request."""
         log.info("force_finished")
