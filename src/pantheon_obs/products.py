@@ -1,7 +1,6 @@
 """The other programs that the library knows: one row per framework and server.
 
-It imports types only, so that every part but core may read it. Facts that can be read from an
-object itself are not here.
+It imports types only: every part but core may read it. Facts that an object has are left out.
 """
 
 from __future__ import annotations
@@ -79,6 +78,7 @@ class Product(NamedTuple):
     # Functions of its module that give the number of a worker. Process 0 loads the application, and
     # forks the workers in C, without Python's hooks.
     numbers: tuple[str, ...] = ()
+    prints_by_hook: bool = False  # passes exceptions of requests to sys.excepthook, and goes on
 
 
 LIBRARIES = frozenset(
@@ -231,7 +231,7 @@ PRODUCTS = (
         repeats_as_text=("werkzeug",),
         says_less=(("werkzeug", "access line"),),
     ),
-    Product(name="uwsgi", numbers=("worker_id", "mule_id")),
+    Product(name="uwsgi", numbers=("worker_id", "mule_id"), prints_by_hook=True),
     # The query string stands in its lines.
     Product(name="daphne", writes=(("daphne.access", "AccessLogGenerator", "write_entry"),)),
     Product(name="tornado", says_less=(("tornado.access", "access line"),)),
@@ -246,3 +246,5 @@ PRODUCTS = (
 )
 
 WORKER_NUMBERS = {row.name: row.numbers for row in PRODUCTS if row.numbers}
+
+ACCESS = tuple(name for row in PRODUCTS for name in row.access)

@@ -376,7 +376,7 @@ def test_metadata_that_nobody_can_read_is_left_to_grpc() -> None:
 
 def test_a_quiet_method_is_told_at_debug() -> None:
     """Health checks of an orchestrator are methods, too."""
-    from pantheon_obs.adapters.grpc_events import RpcFinished  # noqa: PLC0415 - needs grpc
+    from pantheon_obs.adapters.grpc_rpc import RpcFinished  # noqa: PLC0415 - needs grpc
 
     levels = tuple(
         RpcFinished(

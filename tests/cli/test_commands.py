@@ -103,19 +103,21 @@ def test_a_prefix_of_several_traces_gives_the_candidates(run: Run, tmp_path: Pat
 
 
 def test_nothing_found_says_what_was_looked_through(run: Run, tmp_path: Path) -> None:
-    """Lines that have the id and cannot be used are counted."""
+    """Lines that have the id and cannot be used are counted, and a beginning may be too short."""
     save(tmp_path / "a.log", line(0), f"{{ {TRACE[:12]}-torn")
     save(tmp_path / "b.log", line(0), "text")
 
     absent = run("story", "cafecafe", tmp_path)
     torn = run("story", f"{TRACE[:12]}-torn", tmp_path)
+    short = run("story", TRACE[:7], tmp_path)
 
     read = "looked through 4 lines in 2 files"
     assert (1, f"pantheon-obs: no line of trace cafecafe found: {read}\n") == (
         absent.code,
         absent.err,
     )
-    assert torn.err.endswith(f"{read}; 1 lines that have it are torn or foreign\n")
+    assert torn.err.endswith(f"{read}; 1 line that has it is torn or foreign\n")
+    assert short.err.endswith("; the beginning of an id has 8 or more characters\n")
 
 
 @pytest.mark.parametrize("what", ["", "two words", "{}", '{"trace_id": 7}', "{", "ü", "x" * 200])
@@ -165,7 +167,7 @@ def test_the_text_has_the_error_first_then_the_waterfall_then_the_lines(
 
     assert (
         f"trace {TRACE}: failed\n"
-        "2026-11-29 21:41:07.000000 UTC · 90,000,000 ms · shop, edge, worker · 1 LLM call"
+        "2026-11-29 21:41:07.000000 UTC · 1,500.0 min · shop, edge, worker · 1 LLM call"
         " · 1,200 → 300 tokens · $0.0123\n"
         "\n"
         "✗ Declined: no money\\nleft\n"
@@ -186,14 +188,14 @@ def test_the_text_has_the_error_first_then_the_waterfall_then_the_lines(
     ] == starts
     assert waterfall[1].endswith("500 ms  30 calls, 12 times SELECT ?")
     assert waterfall[0].endswith(
-        "1,000 ms  500 Declined, 1 LLM call, $0.0123, loop blocked 260 ms, 2 lines not recorded"
+        "1.00 s  500 Declined, 1 LLM call, $0.0123, loop blocked 260 ms, 2 lines not recorded"
     )
     assert waterfall[4].endswith(
         "200 ms  ok, small, 1,200 → 300 tokens, $0.0123, first token 150 ms"
     )
     assert waterfall[5].endswith("180 ms  ok, nested")
     assert waterfall[6].endswith("100 ms  1000, keep rate 0.5, its place is a guess")
-    assert waterfall[7].endswith("1,000 ms  RETRY, retry 1")
+    assert waterfall[7].endswith("1.00 s  RETRY, retry 1")
     lines = text[text.index("\n\n21:41") + 2 :]
     assert (
         '21:41:07.020000 shop   debug    shop d text="a b" empty=""'
@@ -228,9 +230,30 @@ def test_a_story_without_items_or_length_is_told(run: Run, tmp_path: Path) -> No
     """One line is a story, too."""
     path = save(tmp_path / "x.log", line(0))
 
-    assert "no request, task or call has ended" in run("story", TRACE, path).out
+    assert f"trace {TRACE}: has not ended\n" in run("story", TRACE, path).out
     save(path, request(0, 0))
-    assert "ended well" in run("story", TRACE, path).out
+    assert f"trace {TRACE}: ended well\n" in run("story", TRACE, path).out
+
+
+def test_errors_before_a_good_end_are_told(run: Run, tmp_path: Path) -> None:
+    """A stream that was cut has failed for its user, although its response began with 200."""
+    path = save(tmp_path / "x.log", call(10, 20, level="error", outcome="error"), request(0, 30))
+
+    assert f"trace {TRACE}: ended well, after errors\n" in run("story", TRACE, path).out
+
+
+def test_a_service_whose_worker_was_killed_is_told(run: Run, tmp_path: Path) -> None:
+    """Its lines end without the end of a request, and its caller fails."""
+    path = save(
+        tmp_path / "x.log",
+        line(20, service="shop"),
+        request(0, 1000, service="front", level="error", status_code=500),
+    )
+
+    text = run("story", TRACE, path).out
+
+    assert "\nshop: no request, task or call has ended\n" in text
+    assert "front: no request" not in text
 
 
 def test_local_times_are_those_of_the_machine(run: Run, tmp_path: Path) -> None:
@@ -347,7 +370,7 @@ def test_an_interrupt_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pantheon_obs.cli.story.reader_of", interrupted)
+    monkeypatch.setattr("pantheon_obs.cli.story.find", interrupted)
 
     assert (130, "", "") == run("story", TRACE)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +20,18 @@ from pantheon_obs.cli.reading.files import find
 from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.serve.memory import Memory
 from pantheon_obs.cli.serve.server import Server
-from tests.cli.pages import BIDI, CALLER, HOSTILE, MARKUP, TRACE, opened, write_log
+from tests.cli.pages import (
+    BIDI,
+    CALLER,
+    HOSTILE,
+    MARKUP,
+    TRACE,
+    call,
+    line,
+    opened,
+    request,
+    write_log,
+)
 from tests.support.programs import program
 
 if TYPE_CHECKING:
@@ -27,6 +39,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser
+
+    from tests.cli.conftest import Run
 
 CHROMIUM = program("chromium")
 
@@ -187,8 +201,8 @@ def test_a_live_page_follows_the_lines(browser: Browser, tmp_path: Path) -> None
     log = tmp_path / "shop.log"
 
     def add(lines: list[dict[str, Any]]) -> None:
-        for line in Reader(find([str(write_log(log, lines))])).lines():
-            memory.add(line)
+        for one in Reader(find([str(write_log(log, lines))])).lines():
+            memory.add(one)
         memory.notify()
 
     try:
@@ -209,6 +223,45 @@ def test_a_live_page_follows_the_lines(browser: Browser, tmp_path: Path) -> None
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def test_labels_of_charts_are_whole_and_apart(browser: Browser, tmp_path: Path, run: Run) -> None:
+    """Small costs fit beside their axis, and times with seconds stand side by side."""
+    cheap = [call(second, 10, cost_usd=0.00006) for second in range(35)]
+    log, html = write_log(tmp_path / "shop.log", cheap), tmp_path / "report.html"
+    run("report", log, "--html", html)
+    with opened(browser, html.as_uri()) as page:
+        page.add_init_script("""
+            const write = CanvasRenderingContext2D.prototype.fillText;
+            window.written = [];
+            CanvasRenderingContext2D.prototype.fillText = function (text, x, ...rest) {
+              window.written.push([text, x, this.measureText(text).width]);
+              return write.call(this, text, x, ...rest);
+            };
+        """)
+        page.reload()
+        written = page.evaluate("window.written")
+    costs = [(x, width) for text, x, width in written if text.startswith("$0.0000")]
+    assert [] != costs
+    assert [] == [x for x, width in costs if x < width]
+    times = [(x, width) for text, x, width in written if text.startswith("08:00:")]
+    assert len(times) > 1
+    gaps = [(other - x, width) for (x, width), (other, _) in pairwise(times) if other > x]
+    assert [] == [gap for gap, width in gaps if gap < width]
+
+
+def test_an_item_shows_what_has_slowed_it(browser: Browser, tmp_path: Path, run: Run) -> None:
+    """Blocked loops, repeated statements and retries are beside the bars; a killed worker, too."""
+    lines = [
+        request(2, 1500, loop_blocked_ms=544.4, db_repeats=15, db_repeated="SELECT ?"),
+        line(2.1, service="worker"),
+    ]
+    log, html = write_log(tmp_path / "shop.log", lines), tmp_path / "story.html"
+    run("story", TRACE, log, "--html", html)
+    with opened(browser, html.as_uri()) as page:
+        item = page.locator("[data-item]")
+        expect(item).to_contain_text("loop blocked 544.4 ms · db repeats 15 · db repeated SELECT ?")
+        expect(page.locator("main")).to_contain_text("worker: no request, task or call has ended")
 
 
 def test_a_screen_reader_finds_names(browser: Browser, report: Path) -> None:

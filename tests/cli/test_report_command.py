@@ -43,7 +43,7 @@ def test_the_text_has_the_tables(tmp_path: Path, run: Run) -> None:
     options = ("--since", "2026-11-29T08:00:02", "--until", "2026-11-29T08:01:00Z", "--compare")
     text = run("report", log, *options).out
     assert "requests     6  (before: 0)" in text
-    assert "cost usd     $0.1250  (before: -)" in text
+    assert "cost usd     $0.125  (before: -)" in text
     assert "CardDeclined (new)" in text
     assert "/srv/shop/pay.py:12 charge" in text
     assert TRACE in text
@@ -53,12 +53,24 @@ def test_the_text_has_the_tables(tmp_path: Path, run: Run) -> None:
 
 
 def test_a_long_table_is_cut_in_text(tmp_path: Path, run: Run) -> None:
-    """Long durations are in minutes, and long texts end with an ellipsis."""
+    """Long durations are in minutes, long texts end with an ellipsis, and paths begin with one."""
     lines = [request(1, 90_000, route=f"/{'x' * 100}{number}") for number in range(21)]
+    deep = TRACEBACK.replace("/srv/shop", f"/srv/{'deep/' * 20}shop")
+    lines[0] |= {"level": "error", "exception": deep}
     text = run("report", write_log(tmp_path / "shop.log", lines)).out
     assert "… and 1 more" in text
     assert "x…" in text
     assert "1.5 min" in text
+    assert "/deep/shop/pay.py:12 charge  2026" in text
+
+
+def test_the_text_says_where_the_time_went(tmp_path: Path, run: Run) -> None:
+    """The two longest parts of the routes are there; small costs keep their digits."""
+    times = {"db_calls": 2, "db_ms": 1200, "own_ms": 20, "http_calls": 1, "http_ms": 500}
+    lines = [request(2, 1800, **times), call(1, 10, cost_usd=0.0000131)]
+    text = run("report", write_log(tmp_path / "shop.log", lines), "--by", "n").out
+    assert "1.80 s  db 1.20 s, http 500 ms  " in text
+    assert "$0.000013 " in text
 
 
 def test_errors_without_a_traceback_of_their_own(tmp_path: Path, run: Run) -> None:

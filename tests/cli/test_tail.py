@@ -43,9 +43,9 @@ def log(tmp_path: Path) -> Path:
 
 ROWS = [
     f"2026-11-29 21:41:07.100 shop llm.generate ok 100 ms small 1,200 → ? tokens $1,234.50 {TRACE}",
-    f"2026-11-29 21:41:08.500 shop GET /{{x}} 500 A 1,500 ms {TRACE}",
+    f"2026-11-29 21:41:08.500 shop GET /{{x}} 500 A 1.50 s {TRACE}",
     f"2026-11-29 21:41:07.020 edge /{{x}} 1000 20.0 ms {TRACE}",
-    f"2026-11-29 21:41:07.010 worker shop.mail SUCCESS ? ms {TRACE}",
+    f"2026-11-29 21:41:07.010 worker shop.mail SUCCESS - {TRACE}",
     "2026-11-29 21:41:07.005 shop GET /x OK 5.0 ms -",
 ]
 

@@ -607,6 +607,8 @@ class TestSwitches:
             ("on_exceeded", {"on_exceeded": "mail"}),
             ("on_exceeded", {"on_exceeded": Client.agenerate}),
             ("on_exceeded", {"on_exceeded": lambda: None}),
+            ("refuse", {"refuse": "no"}),
+            ("refuse", {"refuse": 1}),
             ("redis", {"redis": "redis://localhost"}),
         ],
     )

@@ -320,19 +320,20 @@ class TestModule:
     def test_the_functions_of_a_module_are_observed_under_each_name(
         self, package: ModuleType, events: Events
     ) -> None:
-        """`from litellm import completion` was run before."""
+        """`from litellm import completion` was run before. Cohere's resources are made lazily."""
         completion = package.completion
         with instrument_llm(package):
             completion("Hi")
             assert "Hi" == asyncio.run(package.acompletion("Hi"))
             client = package.Client()
             client.sample("Hi")
+            client.lazy.sample("Hi")
             client.chats.create().sample("Hi")
             assert client.chats.other().sample("Hi") == "Hi"
             package.inner("Hi")  # `litellm.main.completion`, which its other functions call
         completion("Hi")
 
-        assert ["chat", "chat", "sample", "sample", "chat"] == [e.operation for e in events]
+        assert ["chat", "chat", "sample", "lazy", "sample", "chat"] == [e.operation for e in events]
         assert {"v"} == {event.provider for event in events}
 
     def test_a_failure_of_ours_is_not_the_applications(
@@ -385,11 +386,22 @@ class Other(Chat):
     def sample(self, prompt):
         return prompt
 
+class Lazy:
+    def sample(self, prompt):
+        return prompt
+
 class Client:
     chats: Chats
 
     def __init__(self):
         self.chats = Chats()
+        self._lazy = None
+
+    @property
+    def lazy(self):
+        if self._lazy is None:
+            self._lazy = Lazy()
+        return self._lazy
 
     def sample(self, prompt):
         return prompt
@@ -408,7 +420,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         "made_up",
         frozenset({"Client"}),
         "url",
-        {"sample": "sample"},
+        {"sample": "sample", "lazy.sample": "lazy"},
         "v",
         ("chats.create", "chats.plain", "chats.other"),
         functions,

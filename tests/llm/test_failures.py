@@ -372,6 +372,20 @@ class TestBilled:
 
         assert "missing" == events[0].usage_status
 
+    def test_an_answer_that_has_counted_nothing_was_not_billed(self, events: Events) -> None:
+        """litellm holds an empty answer, which the provider's own one was to fill."""
+        empty = {**CUT, "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
+        with pytest.raises(Failure):
+            llm_call(fail(Failure(completion=empty)))()
+
+        [event] = events
+        assert ("missing", None, None, None) == (
+            event.usage_status,
+            event.input_tokens,
+            event.output_tokens,
+            event.finish_reason,
+        )
+
     def test_each_of_several_attempts_counts(self, events: Events) -> None:
         """The last one's exception, which passes, has the tokens of that only."""
 

@@ -296,7 +296,9 @@ class TestRefusals:
         ("subject", "methods", "message"),
         [
             (object(), None, "object has no method generate or stream: name those"),
-            (Gateway(), (), "no method"),
+            (Gateway(), (), r"^methods=\(\) is not accepted: use the names of methods"),
+            (Gateway(), 5, r"^methods=5 is not accepted: use the names of methods"),
+            (Gateway(), ["generate", 5], r"^methods=\['generate', 5\] is not accepted"),
             (Gateway(), ["generate", "ask"], "Gateway has no method 'ask'"),
             (Gateway(), "model", "Gateway has no method 'model'"),
             (Gateway(), "generate.more", "Gateway has no method 'generate.more'"),
@@ -313,8 +315,9 @@ class TestRefusals:
 
     def test_wrong_options_are_refused(self) -> None:
         """Wrong options are refused as by `llm_call`."""
-        with pytest.raises(ConfigError):
-            instrument_llm(Gateway(), prices=7)  # type: ignore[arg-type]
+        for option in ("prices", "usage", "provider"):
+            with pytest.raises(ConfigError, match=f"^{option}=7 is not accepted"):
+                instrument_llm(Gateway(), **{option: 7})  # type: ignore[arg-type]
 
 
 def ask(client: Any) -> None:

@@ -68,6 +68,9 @@ class Plain(Enum):
     FAST = "fast"
 
 
+NAMES: tuple[Any, ...] = (Named.FAST, Plain.FAST)
+
+
 class Gateway:
     """A gateway with a model of its own, which counts last."""
 
@@ -126,6 +129,8 @@ CASES: dict[str, tuple[str | None, Callable[[], object]]] = {
     "not a name": (None, lambda: llm_call(ask_by_position)("Hi", 7)),
     "empty": (None, lambda: llm_call(ask_by_position)("Hi", "")),
     "option": ("fixed", lambda: llm_call(model="fixed")(ask_by_position)("Hi", "given")),
+    "enumeration as option": ("fast", lambda: llm_call(model=NAMES[0])(ask_by_position)("Hi")),
+    "other enumeration as option": ("fast", lambda: llm_call(model=NAMES[1])(ask_by_position)("")),
     "option that asks": ("for Hi", lambda: llm_call(model="for {}".format)(ask_by_position)("Hi")),
     "response": ("answer", ask_itself),
     "nowhere": (None, ask_nobody),

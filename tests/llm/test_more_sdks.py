@@ -20,6 +20,7 @@ from pantheon_obs.testing import reset
 from tests.llm.provider import provider
 from tests.llm.scripted import Raw, aws_events, json_lines, scripted, sse
 from tests.llm.sdk import MESSAGES, anthropic_client, genai_client, openai_client
+from tests.support.server import run_python
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import LlmCallFinished
@@ -66,6 +67,29 @@ INTERACTION: dict[str, Any] = {
     "model": "m",
     "usage": INTERACTION_USAGE,
 }
+
+
+INTERACTIONS = """
+import asyncio
+import sys
+
+from google import genai
+
+from pantheon_obs import configure_logging, instrument_llm
+from pantheon_obs.testing import reset
+
+instrument_llm(genai).undo()
+instrument_llm(genai)
+reset()
+found = instrument_llm(genai)
+assert "google.genai._gaos.google_genai" not in sys.modules
+configure_logging()
+client = genai.Client(api_key="none", http_options={{"base_url": "{url}"}})
+client.interactions.create(model="m", input="x")
+asyncio.run(client.aio.interactions.create(model="m", input="x"))
+found.undo()
+client.interactions.create(model="m", input="x")
+"""
 
 
 async def bare_app(*_: Any) -> None:
@@ -594,18 +618,32 @@ class TestOllama:
 class TestGoogle:
     """Interactions and embeddings of its client."""
 
-    def test_an_interaction_and_its_stream(self, events: Events) -> None:
+    @pytest.mark.parametrize("whole", ["client", "class", "module"])
+    def test_an_interaction_and_its_stream(self, whole: str, events: Events) -> None:
         """The last event has the usage."""
+        genai = pytest.importorskip("google.genai")
         delta = {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "a"}}
         stream = sse(delta, {"event_type": "interaction.completed", "interaction": INTERACTION})
-        with scripted({"/interactions": [INTERACTION, stream]}) as url, genai_client(url) as client:
+        answers = {"/interactions": [INTERACTION, stream, INTERACTION]}
+        with scripted(answers) as url, genai_client(url) as client:
             if not hasattr(client, "interactions"):
                 pytest.skip("this release has no interactions")
-            instrument_llm(client)
+            with instrument_llm({"client": client, "class": genai.Client, "module": genai}[whole]):
+                client.interactions.create(model="m", input="x")
+                list(client.interactions.create(model="m", input="x", stream=True))
             client.interactions.create(model="m", input="x")
-            list(client.interactions.create(model="m", input="x", stream=True))
 
         assert [("interactions", 512, 40, "ok")] * 2 == told(events)
+
+    def test_the_first_interaction_imports_their_module(self) -> None:
+        """It takes a second, so the module of google-genai does not import it by itself."""
+        genai = pytest.importorskip("google.genai")
+        if not hasattr(genai.Client, "interactions"):
+            pytest.skip("this release has no interactions")
+        with scripted({"/interactions": INTERACTION}) as url:
+            printed = run_python(INTERACTIONS.format(url=url)).stdout
+
+        assert 2 == printed.count('"llm.interactions"')
 
     def test_embeddings(self, events: Events) -> None:
         """The Gemini API counts all of them."""

@@ -8,6 +8,7 @@ import functools
 import gc
 import inspect
 import pickle
+import re
 import sys
 import traceback
 import weakref
@@ -175,6 +176,48 @@ class TestFunctions:
         """A positional value that was meant as an option is refused at once."""
         with pytest.raises(ConfigError, match="function='fast' is not accepted"):
             llm_call("fast")  # type: ignore[call-overload]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("model", 5),
+            ("model", b"fast"),
+            ("model", ["fast"]),
+            ("operation", "my op!"),
+            ("operation", "a=b"),
+            ("operation", "two\nlines"),
+            ("operation", 5),
+            ("provider", 5),
+            ("provider", ""),
+            ("provider", ["openai"]),
+        ],
+    )
+    @pytest.mark.parametrize("disabled", ["", "true"])
+    def test_wrong_options_are_refused(
+        self, name: str, value: Any, disabled: str, monkeypatch: Any
+    ) -> None:
+        """The message names the option, its value and the accepted values."""
+        monkeypatch.setenv("PANTHEON_OBS_DISABLED", disabled)
+        message = rf"^{name}={re.escape(repr(value))} is not accepted: use "
+        with pytest.raises(ConfigError, match=message):
+            llm_call(**{name: value})
+
+    def test_options_that_are_not_given_may_be_none(self, events: Events) -> None:
+        """An application may take them from its own settings, where they may be empty."""
+        llm_call(model="", operation="")(think)()
+        llm_call(model=None, operation=None, provider=None)(think)()
+        with llm_call(model="", operation=""):
+            think()
+
+        assert [("think", None)] * 2 + [("call", None)] == [
+            (event.operation, event.model_alias) for event in events
+        ]
+
+    def test_an_operation_may_be_a_path(self, events: Events) -> None:
+        """It may have dots and hyphens, and letters of any alphabet."""
+        llm_call(operation="rag.step-2_größer")(think)()
+
+        assert "llm.rag.step-2_größer" == events[0].event
 
     @pytest.mark.parametrize("decorate", [llm_call, llm_call(operation="generate")])
     def test_a_class_is_refused(self, decorate: Any) -> None:

@@ -411,6 +411,15 @@ class TestLookalikes:
 
         assert not read(Response(), Reported())
 
+    def test_a_large_answer_is_not_read_as_a_usage_in_camel_case(self) -> None:
+        """To rename all keys of a megabyte of JSON took a second."""
+
+        class Key:
+            def __str__(self) -> str:
+                raise AssertionError
+
+        assert not read({"pages": {Key(): "Paris."}, "text": "Paris."}, Reported())
+
 
 @pytest.mark.parametrize(
     ("usage", "expected"),

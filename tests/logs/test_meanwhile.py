@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -89,7 +90,7 @@ def test_a_failure_of_ours_beside_another_handler_loses_no_line(
     assert {"said", "telemetry_failed"} <= {event["event"] for event in events}
 
 
-def test_a_handler_that_is_gone_is_not_judged() -> None:
+def test_a_handler_that_is_gone_is_not_judged(capsys: pytest.CaptureFixture[str]) -> None:
     """Its last record may be handled while it goes."""
 
     class Gone(logging.Handler):
@@ -99,20 +100,21 @@ def test_a_handler_that_is_gone_is_not_judged() -> None:
             """Do nothing."""
 
     configure_logging(log_format="json")
-    called: list[logging.Handler] = []
     handler = Gone()
-    watching = muting._Watching(handler, called.append)  # noqa: SLF001 - its last record
+    watching = muting._Watching(handler)  # noqa: SLF001 - its last record
     del handler
     collect_garbage()
 
-    with watching(logging.makeLogRecord({})):
-        sys.stdout.write("")
+    with watching(logging.makeLogRecord({"msg": "printed"})):
+        sys.stdout.write("printed")
 
-    assert [] == called
+    assert "" == capsys.readouterr().out
 
 
-def test_a_handler_that_prints_is_told_once(bare_root: logging.Logger) -> None:
-    """Its later lines are muted as well."""
+def test_a_handler_that_prints_is_told_once(
+    bare_root: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The records of its logger reach our handler from then on, and its later lines are muted."""
 
     class Printing(logging.Handler):
         """Prints each record."""
@@ -122,16 +124,22 @@ def test_a_handler_that_prints_is_told_once(bare_root: logging.Logger) -> None:
                 sys.stdout.write(f"{record.getMessage()}\n")
 
     configure_logging(log_format="json")
-    called: list[logging.Handler] = []
-    handler = Printing()
-    muting.mute(handler, called.append)
+    logger = logging.getLogger("printing")
+    logger.addHandler(handler := Printing())
+    logger.propagate = False
+    muting.mute(handler)
     record = logging.makeLogRecord({"msg": "printed words", "levelno": 20})
 
     handler.handle(record)
+    assert logger.propagate
+    logger.propagate = False
     handler.handle(record)
     handler.handle(logging.makeLogRecord({"msg": "kept for itself"}))
+    assert not logger.propagate
+    logger.removeHandler(handler)
+    logger.propagate = True
 
-    assert [handler] == called
+    assert "" == capsys.readouterr().out
 
 
 def test_a_method_of_a_stream_that_was_replaced_again_stays(
@@ -164,17 +172,26 @@ def test_handlers_are_stripped_while_ours_is_not_there(monkeypatch: pytest.Monke
     assert [] == logger.handlers
 
 
+def queue_of_nothing() -> Queued:
+    """Make a queue that writes nothing."""
+    return Queued(
+        lambda line: None, lambda line: True, 1000, lambda dropped: b"", lambda failure: None
+    )
+
+
 def test_a_fork_behind_pythons_back_is_noticed_by_the_process_id(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """uWSGI forks in C: the locks and the queue are the parent's."""
     out = output.Output()
-    queue = Queued(lambda line: None, 1000, lambda dropped: b"", lambda failure: None)
+    queue = queue_of_nothing()
     queue.close()
     lock, lanes = out._lock, queue._lanes  # noqa: SLF001 - of the parent
 
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    out._wait_for_lock()  # noqa: SLF001 - as a write does that meets a lock
+    with ThreadPoolExecutor(1) as pool:  # a thread that does not survive a fork
+        pool.submit(lock.acquire).result()
+        out.write(b"")
     queue._notice_fork()  # noqa: SLF001 - as each line does
 
     assert out._lock is not lock  # noqa: SLF001 - as above
@@ -183,7 +200,7 @@ def test_a_fork_behind_pythons_back_is_noticed_by_the_process_id(
 
 def test_a_line_that_is_dropped_while_the_thread_takes_it_is_not_taken_twice() -> None:
     """The oldest one may go to make room; the next one stays in its place."""
-    queue = Queued(lambda line: None, 1000, lambda dropped: b"", lambda failure: None)
+    queue = queue_of_nothing()
     queue.close()
 
     class Racing(deque[Any]):

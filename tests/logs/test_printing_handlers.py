@@ -187,6 +187,27 @@ assert Own.kept == ["order placed", "order paid"]
     assert 3 == done.stderr.count(b'"event":"order ')
 
 
+def test_what_a_handler_prints_before_it_raises_is_not_lost() -> None:
+    """Its exception reaches the code that logs, as without us."""
+    done = run(
+        HANDLERS
+        + """
+class Failing(Own):
+    def tell(self, text):
+        print("no route to the host of mails")
+        raise OSError
+logging.getLogger("mail").addHandler(Failing())
+configure_logging(log_format="json", log_stream="stderr")
+try:
+    logging.getLogger("mail").warning("order placed")
+except OSError:
+    print("raised")
+"""
+    )
+
+    assert b"no route to the host of mails\nraised\n" == done.stdout
+
+
 def test_output_of_other_threads_passes_while_a_handler_is_watched() -> None:
     """Only output of the handler's own thread is its line."""
     done = run(

@@ -409,10 +409,15 @@ class Pipe:
             self.reported.set()
 
 
+def never(_line: bytes) -> bool:
+    """Say that a line would have to wait for the reader."""
+    return False
+
+
 def queue_into(pipe: Pipe, limit: int) -> Queued:
     """Make a queue that reports drops as the text of their counts."""
     failures: list[Exception] = []
-    return Queued(pipe.write, limit, lambda dropped: str(dropped).encode(), failures.append)
+    return Queued(pipe.write, never, limit, lambda dropped: str(dropped).encode(), failures.append)
 
 
 def filled(pipe: Pipe, limit: int) -> Queued:
@@ -598,6 +603,38 @@ def test_a_worker_that_a_server_in_c_has_forked_writes_its_lines(delivery: str) 
     assert ["loaded", *["request"] * 3, "the worker has ended"] == done.events
 
 
+def test_no_thread_runs_before_the_first_trace() -> None:
+    """A server in C that forks meanwhile would leave the child an interpreter that never runs."""
+    done = run("""
+        import threading
+        from pantheon_obs import trace_context
+        configure_logging(log_delivery="queue")
+        for number in range(3):
+            logging.info("%d", number, extra={"threads": threading.active_count()})
+        with trace_context("t-1"):
+            logging.info("served")
+        logging.info("after", extra={"threads": threading.active_count()})
+    """)
+
+    assert [*"012", "served", "after"] == done.events
+    assert [1, 1, 1, None, 2] == [line.get("threads") for line in done.lines]
+
+
+@pytest.mark.parametrize("line", ["x" * 100_000, "x"])
+def test_a_line_that_would_wait_for_the_reader_starts_the_thread(line: str) -> None:
+    """A pipe takes a long line in parts, and none once it is full."""
+    program = f"""
+        import threading
+        configure_logging(log_delivery="queue")
+        while threading.active_count() == 1:
+            logging.info({line!r})
+        sys.stderr.write("started\\n"); sys.stderr.flush()
+    """
+    with unread(program) as (process, reader):
+        says(process, b"started")
+        assert {line} == {each["event"] for each in parse_lines(reader.read())}
+
+
 def test_sigterm_under_gevent_does_not_stop_the_greenlets() -> None:
     """The application's handler runs at once, and the lines are written at the exit."""
     pytest.importorskip("gevent")
@@ -669,7 +706,7 @@ def test_the_process_that_uwsgi_forks_has_no_thread(monkeypatch: pytest.MonkeyPa
     def write(line: bytes) -> None:
         written.append((line, threading.current_thread().name))
 
-    queue = Queued(write, 1000, lambda _: b"", pytest.fail)
+    queue = Queued(write, never, 1000, lambda _: b"", lambda failure: pytest.fail(str(failure)))
     queue.write(b"loaded", logging.INFO)
     assert [(b"loaded", threading.current_thread().name)] == written
 

@@ -454,3 +454,26 @@ def test_the_hooks_accept_missing_arguments(
     thread, unraisable = parse_lines(capsysbinary.readouterr().out)
     assert (None, "ValueError: x") == (thread["thread_name"], thread["exception"])
     assert ("odd", "None") == (unraisable["reason"], unraisable["object"])
+
+
+def test_a_server_that_reports_requests_through_the_hook_repeats_nothing() -> None:
+    """uWSGI does; its own exceptions, of clients that have left, have no traceback."""
+    done = run("""
+        import types
+        configure_logging()
+        def fail(error, *, logged=False):
+            try:
+                raise error
+            except ValueError:
+                if logged:
+                    logging.exception("failed")
+                sys.excepthook(*sys.exc_info())
+        fail(ValueError(), logged=True)
+        sys.modules["uwsgi"] = types.ModuleType("uwsgi")
+        fail(ValueError(), logged=True)
+        fail(ValueError())
+        sys.excepthook(OSError, OSError("write error"), None)
+    """)
+
+    uncaught = "uncaught_exception"
+    assert ["failed", uncaught, "failed", uncaught] == done.events

@@ -81,12 +81,13 @@ def test_mistral(whole: str, events: list[Any]) -> None:
     assert [*[("llm.chat", *USED)] * 3, ("llm.embeddings", "ok", 512, 0)] == told(events)
 
 
-def test_cohere(events: list[Any]) -> None:
-    """Chats, streams and rankings of the second version."""
+@pytest.mark.parametrize("whole", ["client", "class", "module"])
+def test_cohere(whole: str, events: list[Any]) -> None:
+    """Chats, streams and rankings of the second version, which the first one's client has, too."""
     cohere = pytest.importorskip("cohere")
     usage = {"tokens": {"input_tokens": 512, "output_tokens": 40}}
     message = {"role": "assistant", "content": [{"type": "text", "text": "Paris."}]}
-    whole = {"id": "1", "finish_reason": "COMPLETE", "message": message, "usage": usage}
+    answer = {"id": "1", "finish_reason": "COMPLETE", "message": message, "usage": usage}
     end = {"finish_reason": "COMPLETE", "usage": usage}
     pieces = sse(
         {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "a"}}}},
@@ -94,14 +95,16 @@ def test_cohere(events: list[Any]) -> None:
         named=True,
     )
     ranks = {"id": "1", "results": [], "meta": {"billed_units": {"search_units": 1}}}
-    with scripted({"/chat": [whole, pieces], "/rerank": ranks}) as url:
-        client = cohere.ClientV2(api_key="none", base_url=url)
-        instrument_llm(client)
-        client.chat(model="m", messages=ASK)
-        list(client.chat_stream(model="m", messages=ASK))
-        client.rerank(model="m", query="x", documents=["y"])
+    with scripted({"/chat": [answer, pieces, answer, pieces], "/rerank": ranks}) as url:
+        for kind in (cohere.ClientV2, cohere.Client):
+            client = kind(api_key="none", base_url=url)
+            with instrument_llm({"client": client, "class": kind, "module": cohere}[whole]):
+                second = client if kind is cohere.ClientV2 else client.v2
+                second.chat(model="m", messages=ASK)
+                list(second.chat_stream(model="m", messages=ASK))
+                second.rerank(model="m", query="x", documents=["y"])
 
-    assert [*[("llm.chat", *USED)] * 2, ("llm.rerank", "ok", None, None)] == told(events)
+    assert [*[("llm.chat", *USED)] * 2, ("llm.rerank", "ok", None, None)] * 2 == told(events)
 
 
 def test_together(events: list[Any]) -> None:
@@ -274,3 +277,13 @@ def test_litellm(events: list[Any]) -> None:
 
     outer = [event for event in events if not event.get("nested")]
     assert [("llm.chat", *USED)] * 7 == told(outer)
+
+
+def test_litellm_holds_an_empty_answer_that_was_not_billed(events: list[Any]) -> None:
+    """It makes the answer, with zeros, before it sends the request."""
+    litellm = pytest.importorskip("litellm")
+    nowhere = {"api_base": "http://127.0.0.1:1", "api_key": "none", "max_retries": 0}
+    with instrument_llm(litellm), pytest.raises(litellm.exceptions.InternalServerError):
+        litellm.completion(model="openai/m", messages=ASK, **nowhere)
+
+    assert [("llm.chat", "error", None, None)] == told(events)

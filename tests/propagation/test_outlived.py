@@ -24,7 +24,8 @@ from pantheon_obs import (
     untraced,
 )
 from pantheon_obs.core import foreign
-from pantheon_obs.core.context import apart, current_trace
+from pantheon_obs.core.context import current_trace
+from pantheon_obs.core.finalizers import apart
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.propagation import prepare
 from tests.support.garbage import collect_garbage

@@ -15,8 +15,8 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from pantheon_obs import ConfigError, Health, Settings, instrument, llm_call, testing
-from pantheon_obs.core import guard, outlived, pipeline
-from pantheon_obs.core.context import apart, end
+from pantheon_obs.core import finalizers, guard, pipeline
+from pantheon_obs.core.context import end
 from pantheon_obs.core.events import (
     BackgroundFailed,
     LlmCallFinished,
@@ -25,6 +25,7 @@ from pantheon_obs.core.events import (
     WebsocketFinished,
 )
 from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.core.finalizers import apart
 from pantheon_obs.core.measurements import LinesDropped, Operation
 from pantheon_obs.sinks.metrics.labels import keep_small
 from pantheon_obs.sinks.metrics.sink import MetricsSink
@@ -526,7 +527,7 @@ def test_a_finalizer_of_the_application_waits_for_no_lock() -> None:
 def test_a_collection_in_another_thread_delays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """It holds no lock of this one."""
     app = App()
-    monkeypatch.setattr(outlived, "collecting", -1)
+    monkeypatch.setattr(finalizers, "_collecting", -1)
 
     pipeline.emit(finished())
 
@@ -598,7 +599,7 @@ def test_dropped_lines_are_counted_by_level() -> None:
     """As the line that reports them has them."""
     app = App()
 
-    pipeline.measure(LinesDropped(levels={"info": 3, "debug": 1}))
+    pipeline.emit_measurement(LinesDropped(levels={"info": 3, "debug": 1}))
 
     assert 3 == app.value("pantheon_log_lines_dropped_total", level="info")
 

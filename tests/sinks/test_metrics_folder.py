@@ -319,6 +319,24 @@ def test_a_file_of_another_program_does_not_hide_the_page(folder: Folder) -> Non
     assert ["metrics folder"] == [event["site"] for event in events]
 
 
+def test_a_file_that_a_dead_process_has_not_finished_does_not_hide_the_page(
+    folder: Folder,
+) -> None:
+    """It may have been killed while it made the file, or the file may be damaged."""
+    for number in range(3):
+        write(folder.path, "counter", own(folder.path, NOBODY + number), 5)
+    (folder.path / f"counter_{NOBODY}-x.db").write_bytes(b"")
+    (folder.path / f"counter_{NOBODY + 1}-x.db").write_bytes(b"?" * 300)
+    configure_logging()
+
+    with capture_events() as events:
+        metrics = [*JoinedCollector(folder).collect()]
+
+    assert {"a_total": 5.0} == {s.name: s.value for m in metrics for s in m.samples}
+    assert ["metrics folder"] == [event["site"] for event in events]
+    assert [] == [*folder.path.glob("*-x.*")]
+
+
 PROGRAM = """
 import os
 from pantheon_obs import instrument

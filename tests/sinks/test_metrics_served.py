@@ -115,6 +115,15 @@ def test_the_page_is_in_the_format_that_the_scraper_accepts(server: Server) -> N
     assert REQUESTS in gzip.decompress(raw).decode()
 
 
+def test_a_scraper_may_ask_for_some_of_the_metrics(server: Server) -> None:
+    """Prometheus sends `params` of its configuration, such as `name[]`, in the query string."""
+    loopback.get(f"{server.url}/ok")
+    name = f"{REQUESTS}_count"
+    page = loopback.get(f"{server.url}/metrics", params={"name[]": name}).text
+
+    assert {name} == {sample.name for family in plain(page) for sample in family.samples}
+
+
 def test_an_exemplar_leads_to_a_line_and_a_scrape_makes_none(server: Server) -> None:
     """Its trace id is that of a request in the log; scrapes are not at INFO."""
     trace_id = loopback.get(f"{server.url}/ok").headers["x-trace-id"]

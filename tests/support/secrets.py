@@ -300,6 +300,7 @@ OTHERS: dict[str, str] = dict.fromkeys(
         *(f"ldapsearch -w {SECRET} -x", f"keytool -storepass {SECRET}", f"mongo -u a -p {SECRET}"),
         *(f"curl --user=ada:{SECRET} http://a", f"curl --proxy-user='ada:{SECRET}' http://a"),
         *(f"SET PASSWORD FOR ada = '{SECRET}'", f"set password for ada to '{SECRET}'"),
+        *(f"postgres://ada:p@1/{SECRET}@db/shop", f"mysql://ada:p/{SECRET}#?@db/shop"),
         f"jdbc:oracle:thin:ada/{SECRET}@//db.test:1521/shop",
         f"SplitResult(scheme='https', netloc='ada:{SECRET}@db.test', path='/')",
         # Fields of logfmt, comparisons, and marks of other scripts and of terminals.
@@ -762,6 +763,12 @@ TEXTS = (
     *(
         "https://shop.test/a?mail=b@c.test",
         "see https://example.test/@user",
+        "http://localhost:5173/@vite/client",
+        "http://[::1]:5173/@fs/a",
+        "docker://shop.test:5000/shop@sha256:9f86d081",
+        "mongodb://db1:27017,db2:27017/?mail=b@c.test",
+        "redis://[::1]:6379/0?mail=b@c.test",
+        "postgres://db/shop?mail=b:c@d.test",
         "ssh://git@git.test/a.git",
     ),
     *("git@github.com:ada/shop.git", "mailto:ada@shop.test", "https://shop.test/token/17?page=2"),

@@ -185,6 +185,16 @@ def granian(
     return Server("granian", *arguments, port=port, env=env, ready=ready)
 
 
+def uwsgi(
+    app: str, *options: str, env: Mapping[str, str] | None = None, ready: bool = True
+) -> Server:
+    """Serve a WSGI app, `module:attribute`, in a worker that uWSGI has forked; see `uvicorn`."""
+    port = free_port()
+    listening = ("--http-socket", f"127.0.0.1:{port}", "--master", "--need-app", "--die-on-term")
+    arguments = ("tests.support.pyuwsgi_main", "--module", app, *listening, *options)
+    return Server(*arguments, port=port, env=env, ready=ready)
+
+
 def read_until(expected: object, read: Callable[[], object]) -> object:
     """Read something again and again until it is as expected; return it as it was at last.
 

@@ -1,8 +1,7 @@
 """The responses that we send for the application, as messages.
 
-One is that with which a server itself ends the handshake of a websocket.
-
-A close before the handshake, or an exception in it, cannot carry headers: a response can.
+A websocket that is closed before its handshake, or fails in it, can have no headers. So we send the
+response that its server would send.
 https://asgi.readthedocs.io/en/latest/extensions.html#websocket-denial-response
 """
 

@@ -74,8 +74,9 @@ def install(tracing: Tracing) -> None:
     _connect(signals.beat_init, _on_set_up)
     _connect(signals.worker_process_init, _on_pool_child)
     _connect(signals.task_failure, _on_failure)
-    _connect(signals.task_revoked, _on_revoked)
-    _connect(signals.task_retry, _on_retry)
+    _connect(signals.task_revoked, lambda **_: _report("REVOKED"))  # or expired
+    # It comes again because the broker or its process was lost.
+    _connect(signals.task_retry, lambda **_: _report("RETRY"))
 
 
 def _connect(signal: Any, handler: Callable[..., None], **options: object) -> None:
@@ -225,14 +226,6 @@ def _say(msg: object, *_: object) -> None:
 def _on_failure(exception: BaseException | None = None, **_: object) -> None:
     if not isinstance(exception, Reject):  # the task's own process has reported that one
         _report("FAILURE", exception)
-
-
-def _on_revoked(**_: object) -> None:
-    _report("REVOKED")  # or expired
-
-
-def _on_retry(**_: object) -> None:
-    _report("RETRY")  # it comes again because the broker or its process was lost
 
 
 def _report(state: TaskState, error: BaseException | None = None) -> None:

@@ -59,18 +59,18 @@ class Noting:
         replaced: Any = self.context
         is_async = inspect.iscoroutinefunction(given.abort)
         replaced.send_initial_metadata = self._send_async if is_async else self._send_with_ours
-        replaced.set_code = self._setting(given.set_code)
-        aborting = self._aborting_async if is_async else self._aborting
-        for name in ("abort", "abort_with_status"):
+        aborting = self._abort_async if is_async else self._abort
+        for name, ours in (
+            ("set_code", self._set_code),
+            ("abort", aborting),
+            ("abort_with_status", aborting),
+            ("add_callback", _add_callback),
+            ("add_done_callback", _add_callback),
+            ("write", self._write),
+        ):
             method = getattr(given, name, None)
             if method is not None:
-                setattr(replaced, name, aborting(method))
-        for name in ("add_callback", "add_done_callback"):
-            method = getattr(given, name, None)
-            if method is not None:
-                setattr(replaced, name, self._adding(method))
-        if hasattr(given, "write"):
-            replaced.write = self._writing(given.write)
+                setattr(replaced, name, partial(ours, method))
 
     def in_time(self) -> bool:
         """Whether the RPC goes on."""
@@ -96,48 +96,38 @@ class Noting:
         await self._send((*metadata, *self._unsent))
         self._unsent = []
 
-    def _setting(self, set_code: Callable[[object], None]) -> Callable[[object], None]:
-        def setting(code: object) -> None:
-            set_code(code)
-            self._rpc.code = _name(code)
-
-        return setting
-
-    def _adding(self, add: Callable[..., Any]) -> Callable[..., Any]:
-        def adding(callback: Callable[..., object]) -> Any:
-            # gRPC calls it from a thread or task of its own, maybe while the RPC's context is used.
-            return add(partial(copy_context().run, callback))
-
-        return adding
+    def _set_code(self, set_code: Callable[[object], None], code: object) -> None:
+        set_code(code)
+        self._rpc.code = _name(code)
 
     def _note_abort(self, code: object) -> None:
         self._rpc.aborted = True
         name = _name(getattr(code, "code", code))  # of a status
         self._rpc.code = "UNKNOWN" if name == "OK" else name
 
-    def _aborting(self, abort: Callable[..., object]) -> Callable[..., object]:
-        def aborting(code: object, *arguments: Any, **named: Any) -> object:
-            self._note_abort(code)
-            self.send()
-            return abort(code, *arguments, **named)
+    def _abort(
+        self, abort: Callable[..., object], code: object, *arguments: Any, **named: Any
+    ) -> object:
+        self._note_abort(code)
+        self.send()
+        return abort(code, *arguments, **named)
 
-        return aborting
+    async def _abort_async(
+        self, abort: Callable[..., Any], code: object, *arguments: Any, **named: Any
+    ) -> object:
+        self._note_abort(code)
+        await self.send_async()
+        return await abort(code, *arguments, **named)
 
-    def _aborting_async(self, abort: Callable[..., Any]) -> Callable[..., Any]:
-        async def aborting(code: object, *arguments: Any, **named: Any) -> object:
-            self._note_abort(code)
-            await self.send_async()
-            return await abort(code, *arguments, **named)
+    async def _write(self, write: Callable[..., Any], message: object) -> None:
+        await self.send_async()
+        await write(message)
+        self._rpc.part(1)
 
-        return aborting
 
-    def _writing(self, write: Callable[..., Any]) -> Callable[..., Any]:
-        async def writing(message: object) -> None:
-            await self.send_async()
-            await write(message)
-            self._rpc.part(1)
-
-        return writing
+def _add_callback(add: Callable[..., Any], callback: Callable[..., object]) -> Any:
+    # gRPC calls it from a thread or task of its own, maybe while the RPC's context is used.
+    return add(partial(copy_context().run, callback))
 
 
 def _name(code: Any) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from pantheon_obs.adapters.grpc_context import Noting, grpc
-from pantheon_obs.core.context import apart
+from pantheon_obs.core.finalizers import apart
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,19 +1,50 @@
-"""The state of one RPC: when it is over, with which code, and its event."""
+"""The state of one RPC, when it is over, and its event: a request's, with a code for its status."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from logging import DEBUG, ERROR, INFO, WARNING
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pantheon_obs.adapters.grpc_events import RpcFinished
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import begin, current_trace, end
+from pantheon_obs.core.events import Finished, RequestFinished
 from pantheon_obs.core.exchange import Exchange
+from pantheon_obs.core.outcome import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
     from pantheon_obs.core.outcome import Outcome
+
+# https://opentelemetry.io/docs/specs/semconv/rpc/grpc/: the codes that make a server span an error
+_SERVER_FAULTS = frozenset(
+    {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
+)
+
+
+class RpcFinished(RequestFinished):
+    """One RPC has ended.
+
+    Attributes:
+        grpc_code: The name of its status code, as `NOT_FOUND`.
+    """
+
+    uncaptured: ClassVar[str] = "grpc"  # error trackers get it from few kinds of handlers
+
+    own_fields = ("method", "path", "route", "grpc_code", "latency_ms", "ttfb_ms", "outcome")
+    fields = Finished.fields
+
+    grpc_code: str = "OK"
+
+    @property
+    def level(self) -> int:
+        """ERROR for a server's fault and an escaped exception, INFO for OK, else WARNING."""
+        if self.quiet:
+            return DEBUG
+        if self.grpc_code in _SERVER_FAULTS or self.outcome in FAILED:
+            return ERROR
+        return INFO if self.grpc_code == "OK" else WARNING
 
 
 class Rpc(Exchange):

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pantheon_obs.core.asgi_types import ASGIWrapper, Receive, Scope, Send
-    from pantheon_obs.core.context import Trace
     from pantheon_obs.core.settings import Settings
 
 _EXTENSION = "pantheon_obs"
@@ -72,20 +71,17 @@ def is_installed(app: Quart) -> bool:
 
 async def _request_started(app: Quart, **_: object) -> None:
     with _guard:
-        _leave_route(app, request, current_trace.get())
+        _leave_route(app, request)
 
 
 async def _websocket_started(app: Quart, **_: object) -> None:
     with _guard:
-        _leave_route(app, websocket, current_trace.get())
+        _leave_route(app, websocket)
 
 
-def _leave_route(
-    app: Quart,
-    connection: Any,  # noqa: ANN401 - the proxy of Quart's request or websocket
-    exchange: Trace | None,
-) -> None:
-    """Leave the template in the scope, for `route_template`."""
+def _leave_route(app: Quart, connection: Any) -> None:  # noqa: ANN401 - Quart's proxy
+    """Leave the template of a request or websocket in its scope, for `route_template`."""
+    exchange = current_trace.get()
     if not isinstance(exchange, Exchange):
         return
     rule = connection.url_rule

@@ -10,7 +10,8 @@ import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import apart, end, resume, suspend
+from pantheon_obs.core.context import end, resume, suspend
+from pantheon_obs.core.finalizers import apart
 from pantheon_obs.core.guard import Guard, report
 
 if TYPE_CHECKING:

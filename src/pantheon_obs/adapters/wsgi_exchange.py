@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # The mark of werkzeug's debugger and of Flask's test client: they want the error itself.
 _DEBUGGED = "werkzeug.debug.preserve_context"
 _GUNICORN = "gunicorn.socket"
+_UWSGI = "uwsgi.version"
 _UPGRADE = "HTTP_UPGRADE"
 # On a connection that the application has taken over, only the application sees the client leave.
 _DEPARTURES = (BrokenPipeError, ConnectionAbortedError, ConnectionResetError)
@@ -92,10 +93,9 @@ class WsgiExchange(Exchange):
             write = self._start_response(status, headers)
         else:
             write = self._start_response(status, headers, exc_info)
-            error = exc_info[1]
             with _guard:
-                if error is not None and not self.replaced:  # the application's own answer to it
-                    self.note_unhandled(error, may_be_handled=True)
+                if exc_info[1] is not None and not self.replaced:  # the application's own answer
+                    self.note_unhandled(exc_info[1], may_be_handled=True)
         self.started(status_in(status), headers)
         if not self.event_pending:
             return write
@@ -212,11 +212,13 @@ class WsgiExchange(Exchange):
         if not (must_answer(self, others_do=_DEBUGGED in environ) and self._can_start_anew()):
             return None
         self.answered_by_us()
-        why = sys.exc_info()
+        traceback = error.__traceback__
+        # uWSGI takes a second start anyway, and answers this argument with a SystemError.
+        why = None if _UWSGI in environ else sys.exc_info()
         try:
             self.start_response("500 Internal Server Error", [*PLAIN_500_HEADERS], why)
         except Exception:  # noqa: BLE001 - a server that refuses the answer has its reason
-            error.__traceback__ = why[2]  # it may have raised the very error
+            error.__traceback__ = traceback  # it may have raised the very error
             return None
         return _plain_500(b"" if environ.get("REQUEST_METHOD") == "HEAD" else PLAIN_500, error)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.cli.reading.files import find
-from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.terminal import note
 
 if TYPE_CHECKING:
@@ -32,11 +30,6 @@ def add_local(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--local", action="store_true", help="show times in the machine's time zone, not in UTC"
     )
-
-
-def reader_of(arguments: argparse.Namespace) -> Reader:
-    """Open the files that were named."""
-    return Reader(find(arguments.files))
 
 
 def note_skipped(read: dict[str, int]) -> None:

@@ -1,6 +1,6 @@
 """`pantheon-obs`: choose the command, run it, and turn errors into one line and an exit code.
 
-Exit codes: 0 done, 1 nothing found, 2 used wrongly, 130 interrupted, 141 the reader of stdout left.
+Exit codes that `--help` does not name: 130 interrupted, 141 the reader of stdout has left.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn, Protocol, TextIO, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO
 
 from pantheon_obs._version import __version__
 from pantheon_obs.cli.terminal import CommandError, note
@@ -29,19 +29,6 @@ class Command(NamedTuple):
     name: str
     summary: str
     module: str
-
-
-class CommandModule(Protocol):
-    """The module of a command. Its docstring is the description that `--help` prints."""
-
-    EXAMPLES: str
-
-    def configure(self, parser: argparse.ArgumentParser) -> None:
-        """Add the command's arguments."""
-
-    def run(self, arguments: argparse.Namespace) -> int:
-        """Run the command and return the exit code; a `CommandError` becomes one line."""
-        ...
 
 
 COMMANDS = (
@@ -65,7 +52,7 @@ examples:
 """
 _EXIT_CODES = """\
 exit codes:
-  0 done; 1 nothing found; 2 used wrongly, or no file can be read
+  0 done; 1 nothing found, or faults (doctor); 2 used wrongly, no readable file, or cannot tell
 """
 
 
@@ -99,7 +86,7 @@ def build_parser(wanted: Sequence[str]) -> tuple[Parser, dict[str, Parser]]:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if command.name in wanted:
-            module = cast("CommandModule", import_module(command.module))
+            module: Any = import_module(command.module)
             child.description = module.__doc__
             child.epilog = f"{module.EXAMPLES}\n{_EXIT_CODES}"
             module.configure(child)

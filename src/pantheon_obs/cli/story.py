@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from pantheon_obs.cli.inputs import FILES, add_files, add_local, note_skipped, reader_of
+from pantheon_obs.cli.inputs import FILES, add_files, add_local, note_skipped
+from pantheon_obs.cli.reading.files import find
+from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.stories.document import story
 from pantheon_obs.cli.stories.search import search
 from pantheon_obs.cli.stories.trace_ids import not_accepted, wanted
@@ -49,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     trace = wanted(arguments.what)
     if trace is None:
         raise CommandError(not_accepted(arguments.what))
-    reader = reader_of(arguments)
+    reader = Reader(find(arguments.files))
     lines = search(reader, trace)
     note_skipped(reader.read)
     found = story(lines, reader.read)

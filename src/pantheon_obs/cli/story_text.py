@@ -12,7 +12,7 @@ from pantheon_obs.cli.terminal import paint, printable
 from pantheon_obs.cli.wording import (
     counted,
     dollars,
-    milliseconds,
+    duration,
     other_fields,
     outcome,
     shown,
@@ -42,6 +42,10 @@ def as_text(story: Story, *, local: bool) -> Iterator[str]:
         yield from _error(entry, item)
     yield ""
     yield from _waterfall(story, min(max(columns, _NARROWEST), _WIDEST) // 3)
+    ended = {item.service for item in story.items}
+    for service in story.document["services"]:
+        if service not in ended:  # it works still, or was killed
+            yield f"{printable(service)}: no request, task or call has ended"
     yield ""
     yield from _lines(story.lines, local=local)
 
@@ -50,12 +54,14 @@ def _head(story: Story, *, local: bool) -> Iterator[str]:
     document = story.document
     state = paint("failed", "red") if document["failed"] else "ended well"
     if not story.items:
-        state = "no request, task or call has ended"
+        state = "has not ended"
+    elif document["errors"] and not document["failed"]:
+        state = "ended well, after errors"
     yield f"{paint('trace', 'bold')} {printable(document['trace_id'])}: {state}"
     start = show_time(story.start, local=local)
     parts = [
         f"{start.replace(tzinfo=None).isoformat(' ', 'microseconds')} {start.tzname()}",
-        milliseconds(document["duration_ms"]),
+        duration(document["duration_ms"]),
         ", ".join(map(printable, document["services"])),
     ]
     if document["llm_calls"]:
@@ -101,7 +107,7 @@ def _waterfall(story: Story, width: int) -> Iterator[str]:
         cells = round(min((row.ms or 0) / total, 1) * width)
         bar = " " * first + row.mark * min(max(cells, 1), width - first)
         bar = paint(bar.ljust(width), row.color)
-        yield f"{label:<{width}} ▏{bar}▕ {milliseconds(row.ms):>10}  {row.details}".rstrip()
+        yield f"{label:<{width}} ▏{bar}▕ {duration(row.ms):>10}  {row.details}".rstrip()
 
 
 def _rows(story: Story) -> Iterator[_Row]:
@@ -136,7 +142,7 @@ def _details(item: Item, *, guessed: bool) -> str:
     if retries := fields.get("retries"):
         parts.append(f"retry {shown(retries)}")
     if blocked := number(fields, "loop_blocked_ms"):
-        parts.append(f"loop blocked {milliseconds(blocked)}")
+        parts.append(f"loop blocked {duration(blocked)}")
     if "keep_rate" in fields:
         parts.append(f"keep rate {shown(fields['keep_rate'])}")
     if missing := fields.get("lines_not_recorded"):

@@ -10,18 +10,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from pantheon_obs.cli.inputs import (
-    FILES,
-    add_files,
-    add_local,
-    note_skipped,
-    reader_of,
-    show_time,
-)
+from pantheon_obs.cli.inputs import FILES, add_files, add_local, note_skipped, show_time
+from pantheon_obs.cli.reading.files import find
 from pantheon_obs.cli.reading.follow import Follower
+from pantheon_obs.cli.reading.lines import Reader
 from pantheon_obs.cli.stories.items import item_of, name_of
 from pantheon_obs.cli.terminal import CommandError, paint, printable, text_of, write_lines
-from pantheon_obs.cli.wording import milliseconds, outcome, shown, usage
+from pantheon_obs.cli.wording import duration, outcome, shown, usage
 
 if TYPE_CHECKING:
     import argparse
@@ -67,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the rows."""
     wanted = _filter(arguments)
     if not arguments.follow:
-        reader = reader_of(arguments)
+        reader = Reader(find(arguments.files))
         write_lines(_rows(reader.lines(), wanted, local=arguments.local))
         note_skipped(reader.read)
         return 0
@@ -129,7 +124,7 @@ def _row(item: Item, *, local: bool) -> str:
         f"{printable(item.service):<12}",
         f"{shown(name_of(item.kind, fields)):<32}",
         paint(f"{outcome(item.kind, fields):<16}", "red" if item.failed else "green"),
-        f"{milliseconds(item.duration):>10}",
+        f"{duration(item.duration):>10}",
         *filter(None, usage(item.kind, fields)),
         paint(printable(fields.get("trace_id", "-")), "dim"),
     ]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LONGEST = 2000  # characters of a value that is shown
+_MINUTE, _SECOND, _LONG = 60_000, 1000, 100  # milliseconds; a long time needs no fraction
 
 # Every line has these fields, or the head of a story or a row shows them already.
 _SHOWN = {
@@ -25,15 +26,21 @@ _STATUS = {
 }
 
 
-def milliseconds(value: float | None) -> str:
-    """Write a duration."""
-    if value is None:
-        return "? ms"
-    return f"{value:,.0f} ms" if abs(value) >= 100 else f"{value:.1f} ms"  # noqa: PLR2004
+def duration(milliseconds: float | None) -> str:
+    """Write a duration in the unit in which a person reads it."""
+    if milliseconds is None:
+        return "-"
+    if milliseconds >= _MINUTE:
+        return f"{milliseconds / _MINUTE:,.1f} min"
+    if milliseconds >= _SECOND:
+        return f"{milliseconds / _SECOND:.2f} s"
+    return f"{milliseconds:.{0 if milliseconds >= _LONG else 1}f} ms"
 
 
-def dollars(value: float) -> str:
+def dollars(value: float | None) -> str:
     """Write a cost; a small one keeps its digits."""
+    if value is None:
+        return "-"
     if value >= 1:
         return f"${value:,.2f}"
     whole, _, cents = f"{value:.6f}".rstrip("0").partition(".")
@@ -78,7 +85,7 @@ def usage(kind: str, fields: dict[str, Any]) -> Iterator[str]:
         yield dollars(cost)
     first = number(fields, "ttft_ms")
     if first is not None:
-        yield f"first token {milliseconds(first)}"
+        yield f"first token {duration(first)}"
 
 
 def other_fields(fields: dict[str, Any]) -> Iterator[str]:

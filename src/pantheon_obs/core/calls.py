@@ -53,7 +53,7 @@ def leave_frame(frame: int, call: OpenCall) -> None:
 def leave_context(token: Token[OpenCall | None]) -> None:
     """Reset the context variable, unless the garbage collector closes a coroutine.
 
-    That may happen in another context, and while a variable is set (see `context.apart`). A call
+    That may happen in another context, and while a variable is set (see `core.finalizers`). A call
     that has ended is no outer call of any other, so the variable may keep it.
     """
     if isinstance(exception(), GeneratorExit):

@@ -39,8 +39,6 @@ ATTRIBUTE = "_pantheon_obs_trace"
 escaped_failure: ContextVar[object] = ContextVar("pantheon_obs_escaped", default=None)
 """The `Failure` that has escaped from a trace to this context last."""
 
-_is_apart: ContextVar[bool] = ContextVar("pantheon_obs_apart", default=False)
-
 _guard = Guard("context")
 
 
@@ -184,8 +182,11 @@ def suspend(trace: Trace) -> None:
 def resume(trace: Trace) -> None:
     """Make a suspended trace current again, with the fields that its last step bound."""
     begin(trace)
-    context, trace.suspended = trace.suspended, None
-    if context is not None and (foreign.bound or context[current_trace] is not trace):
+    context = trace.suspended
+    if context is None:
+        return
+    trace.suspended = None
+    if foreign.bound or context[current_trace] is not trace:
         current_trace_id.set(context[current_trace_id])
         current_trace.set(context[current_trace])
         foreign.rebind(context.run(foreign.clear))
@@ -214,21 +215,6 @@ def clear() -> None:
     """Leave the trace of this context, so that work which it starts belongs to no trace."""
     current_trace_id.set("")
     current_trace.set(None)
-
-
-def apart(work: Callable[..., object], *args: object) -> None:
-    """Run the end of a finalizer in a copy of the context: the garbage collector may call it.
-
-    Python 3.11 may run it within a `ContextVar.set`: https://github.com/python/cpython/pull/97922.
-    """
-    context = copy_context()
-    context.run(_is_apart.set, True)  # noqa: FBT003 - the value of the variable
-    context.run(work, *args)
-
-
-def is_apart() -> bool:
-    """Whether a finalizer has begun the code that runs: it must wait for no lock."""
-    return _is_apart.get()
 
 
 def leave_on(request: object, trace: Trace) -> None:

@@ -54,6 +54,24 @@ class Finished(Fact):
     extra: dict[str, Any] | None = None
     unwritten: bool = False
 
+    own_fields: ClassVar[tuple[str, ...]]  # on the line, in the order of the schema
+
+    @property
+    def level(self) -> int:
+        """DEBUG if quiet, else INFO: the level of a good end."""
+        return DEBUG if self.quiet else INFO
+
+    def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The event's own fields, in the order of the schema, added to the fields of a line."""
+        fields: dict[str, Any] = {} if line is None else line
+        for name in self.own_fields:
+            value = getattr(self, name)
+            if value is not None:
+                fields[name] = value
+        if self.level == ERROR:
+            fields["failed"] = True
+        return self._with_common(fields)
+
     def _with_common(self, fields: dict[str, Any]) -> dict[str, Any]:
         """Add the fields at the end of the line that all of them have in common."""
         if self.error is not None:
@@ -143,6 +161,10 @@ class WebsocketFinished(Finished):
     event: ClassVar[str] = "websocket_finished"
     logger: ClassVar[str] = "pantheon_obs.request"
     outside: ClassVar[tuple[str, ...]] = ("path", "db_repeated")
+    own_fields = (
+        *("path", "route", "close_code", "latency_ms"),
+        *("messages_in", "messages_out", "outcome"),
+    )
 
     path: str
     latency_ms: float
@@ -156,24 +178,7 @@ class WebsocketFinished(Finished):
     @property
     def level(self) -> int:
         """ERROR for an escaped exception and for no answer, DEBUG if quiet, else INFO."""
-        if self.quiet:
-            return DEBUG
-        return ERROR if self.outcome in FAILED else INFO
-
-    def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The event's own fields, as for a request."""
-        fields: dict[str, Any] = (line or {}) | {"path": self.path}
-        if self.route is not None:
-            fields["route"] = self.route
-        if self.close_code is not None:
-            fields["close_code"] = self.close_code
-        fields["latency_ms"] = self.latency_ms
-        fields["messages_in"] = self.messages_in
-        fields["messages_out"] = self.messages_out
-        fields["outcome"] = self.outcome
-        if self.level == ERROR:
-            fields["failed"] = True
-        return self._with_common(fields)
+        return ERROR if self.outcome in FAILED and not self.quiet else super().level
 
 
 class TaskFinished(Finished):
@@ -191,6 +196,7 @@ class TaskFinished(Finished):
     event: ClassVar[str] = "task_finished"
     logger: ClassVar[str] = "pantheon_obs.task"
     outside: ClassVar[tuple[str, ...]] = ("task", "queue", "task_id", "db_repeated")
+    own_fields = ("task", "state", "latency_ms", "queue", "retries", "task_id")
 
     task: str
     state: TaskState
@@ -204,19 +210,6 @@ class TaskFinished(Finished):
         """ERROR for a failure; else DEBUG if quiet, WARNING for a retry, INFO for all others."""
         level = _TASK_LEVELS.get(self.state, INFO)
         return DEBUG if self.quiet and level < ERROR else level
-
-    def fields(self, line: dict[str, Any] | None = None) -> dict[str, Any]:
-        """The event's own fields, as for a request."""
-        fields: dict[str, Any] = (line or {}) | {"task": self.task, "state": self.state}
-        if self.latency_ms is not None:
-            fields["latency_ms"] = self.latency_ms
-        if self.queue is not None:
-            fields["queue"] = self.queue
-        fields["retries"] = self.retries
-        fields["task_id"] = self.task_id
-        if self.level == ERROR:
-            fields["failed"] = True
-        return self._with_common(fields)
 
 
 Ended = RequestFinished | WebsocketFinished | TaskFinished

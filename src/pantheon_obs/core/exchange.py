@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.chains import is_requested
-from pantheon_obs.core.context import Trace, apart
+from pantheon_obs.core.context import Trace
 from pantheon_obs.core.events import BackgroundFailed, RequestFinished
 from pantheon_obs.core.facts import BODILESS, CLIENT_ERROR, SERVER_ERROR, Facts
 from pantheon_obs.core.failures import escape, note, root_of, share_log
+from pantheon_obs.core.finalizers import apart
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.outcome import decide, is_background, is_departure
 from pantheon_obs.core.texts import status_of, text_of

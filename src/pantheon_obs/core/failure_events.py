@@ -19,7 +19,6 @@ class BackgroundFailed(Fact):
 
     event: ClassVar[str] = "background_failed"
     logger: ClassVar[str] = "pantheon_obs.request"
-    outside: ClassVar[tuple[str, ...]] = ()
     level: ClassVar[int] = ERROR
 
     trace_id: str
@@ -41,7 +40,6 @@ class LifespanFailed(Fact):
 
     event: ClassVar[str] = "lifespan_failed"
     logger: ClassVar[str] = "pantheon_obs.lifespan"
-    outside: ClassVar[tuple[str, ...]] = ()
     uncaptured: ClassVar[str] = "lifespan"  # no integration of an error tracker is around it
     level: ClassVar[int] = ERROR
     trace_id: ClassVar[None] = None  # it belongs to no request

@@ -16,10 +16,12 @@ class Fact:
     Attributes:
         created: When it happened; None means now, as it is reported at once.
         traceback: That of its exception; None means the exception's own.
+        outside: Names of the fields whose text is not ours: it may contain a secret.
     """
 
     created: ClassVar[None] = None
     traceback: ClassVar[None] = None
+    outside: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, **fields: Any) -> None:  # noqa: ANN401 - declared by each class
         vars(self).update(fields)

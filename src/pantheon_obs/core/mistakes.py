@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 from weakref import WeakSet, finalize
 
-from pantheon_obs.core.context import apart
+from pantheon_obs.core.finalizers import apart
 from pantheon_obs.core.guard import Guard, own_lines
 from pantheon_obs.core.runtime import on_fork
 

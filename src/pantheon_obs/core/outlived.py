@@ -6,21 +6,19 @@ it, and would put that request's id on all that it ever does.
 
 from __future__ import annotations
 
-import gc
 import logging
 import sys
-from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pantheon_obs.core.context import clear, is_apart
+from pantheon_obs.core.context import clear
+from pantheon_obs.core.finalizers import in_finalizer
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.installed import folder_of
 from pantheon_obs.core.runtime import running_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import FrameType
 
     from pantheon_obs.core.context import Trace
@@ -32,28 +30,8 @@ _REMEDY = (
 _RUNNERS = frozenset({"asyncio", "concurrent", "threading"})
 
 _reported: set[str] = set()
-collecting = 0
-"""The thread in which the garbage collector runs, in the middle of anything; 0 for none."""
 
 _guard = Guard("trace_outlived")
-
-
-def watch_collections() -> None:
-    """Learn when the garbage collector runs, where it may run in the middle of anything.
-
-    Before Python 3.12 a finalizer must set no context variable: see `context.apart`.
-    """
-    gc.callbacks.append(_on_collection)
-
-
-def _on_collection(phase: str, _: Mapping[str, int]) -> None:
-    global collecting  # noqa: PLW0603 - there is one collector
-    collecting = get_ident() if phase == "start" else 0
-
-
-def in_collection() -> bool:
-    """Whether the garbage collector may run this code; other threads go on meanwhile."""
-    return collecting != 0 and collecting == get_ident()
 
 
 def is_over(trace: Trace) -> bool:
@@ -61,7 +39,7 @@ def is_over(trace: Trace) -> bool:
     seconds = perf_counter() - trace.ended
     if seconds < in_force("trace_linger_s"):
         return False
-    if not (in_collection() or is_apart()):
+    if not in_finalizer():
         clear()
         with _guard:
             _report(seconds)

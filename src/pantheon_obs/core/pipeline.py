@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pantheon_obs.core.guard import count_failures_with, report
 from pantheon_obs.core.measurements import TelemetryFailed
@@ -51,7 +51,7 @@ class ListeningSink(Sink, Protocol):
 sinks: tuple[Sink, ...] = ()
 
 # Chosen once for each set of sinks, so that a request pays only for those that are interested.
-listening: tuple[ListeningSink, ...] = ()
+listening: tuple[Any, ...] = ()  # `ListeningSink`s
 adopting: tuple[Any, ...] = ()
 timing: tuple[Any, ...] = ()
 wants: Callable[[int], bool | None] | None = None
@@ -64,11 +64,10 @@ def _use(chosen: tuple[Sink, ...]) -> None:
     global sinks, listening, adopting, timing, _entering, _measuring  # noqa: PLW0603 - one process, one set of sinks
     sinks = chosen
     _ask_who_wants()
-    listening = tuple(cast("ListeningSink", sink) for sink in sinks if hasattr(sink, "started"))
-    adopting = tuple(sink for sink in sinks if hasattr(sink, "adopt"))
-    timing = tuple(sink for sink in sinks if hasattr(sink, "timed"))
-    _entering = tuple(sink for sink in sinks if hasattr(sink, "entered"))
-    _measuring = tuple(sink for sink in sinks if hasattr(sink, "measure"))
+    listening, adopting, timing, _entering, _measuring = (
+        tuple(sink for sink in sinks if hasattr(sink, method))
+        for method in ("started", "adopt", "timed", "entered", "measure")
+    )
 
 
 def _ask_who_wants() -> None:
@@ -169,7 +168,7 @@ def emit(event: Event) -> None:
             report(f"sink {sink.name}", error)
 
 
-def measure(measurement: Measurement) -> None:
+def emit_measurement(measurement: Measurement) -> None:
     """Hand a fact without a log line to the sinks that count such."""
     _notify(_measuring, "measure", measurement)
 

@@ -58,11 +58,12 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
     is_async = asynchronous is not None and isinstance(given, asynchronous.AsyncEngine)
     if not is_async and not isinstance(given, sqlalchemy.engine.Engine):
         refuse("engine", given, "an Engine or AsyncEngine of SQLAlchemy")
+    sync_engine = given.sync_engine if is_async else given
 
     def check(*, again: bool = True) -> None:
-        beside = _engine_beside(sqlalchemy, given)
+        beside = _engine_beside(sqlalchemy, sync_engine)
         try:
-            with (beside or given).connect() as connection:
+            with (beside or sync_engine).connect() as connection:
                 connection.scalar(sqlalchemy.select(1))
         except sqlalchemy.exc.DBAPIError as error:
             # SQLAlchemy has emptied the pool of dead connections, so that a new one is made.
@@ -73,19 +74,8 @@ def sqlalchemy_check(engine: Engine | AsyncEngine) -> Callable[[], object]:
             if beside is not None:
                 beside.dispose()
 
-    async def async_check(*, again: bool = True) -> None:
-        beside = _engine_beside(sqlalchemy, given.sync_engine)
-        apart = beside and type(given)(beside)
-        try:
-            async with (apart or given).connect() as connection:
-                await connection.scalar(sqlalchemy.select(1))
-        except sqlalchemy.exc.DBAPIError as error:
-            if not (again and error.connection_invalidated):  # as above
-                raise
-            await async_check(again=False)
-        finally:
-            if apart is not None:
-                await apart.dispose()
+    async def async_check() -> None:
+        await sqlalchemy.util.greenlet_spawn(check)  # as an AsyncEngine calls its Engine
 
     return async_check if is_async else check
 

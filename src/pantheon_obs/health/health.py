@@ -217,7 +217,7 @@ class Health:
             before = self._failing
             self._failing = {r.name: r.error_type for r in report.results if r.error_type}
         for run, result in zip(current.runs, report.results, strict=True):
-            pipeline.measure(
+            pipeline.emit_measurement(
                 CheckEnded(
                     check=result.name,
                     passed=not result.error_type,

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from concurrent.futures import wait as wait_for_threads
 from contextlib import closing, suppress
 from threading import get_native_id
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import native
 from pantheon_obs.core.runtime import on_fork
@@ -23,16 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
 _LOOK_AT_LOOP = 1.0  # seconds between two looks at whether the loop of an async check is closed
-
-
-class Loop(Protocol):
-    """An event loop, or the absence of one."""
-
-    async def wait(self, future: Future[None], seconds: float) -> None:
-        """Wait in a probe until the future is done or the time is over."""
-
-    def result_of(self, awaitable: Awaitable[Any], seconds: float) -> object:
-        """Run an async check from its thread; it is cancelled when the time is over."""
 
 
 class AsyncioLoop:
@@ -103,6 +93,9 @@ class NoLoop:
         if get_native_id() == self._native_id:  # this "thread" is a greenlet
             return AsyncioLoop(_shared_loop()).result_of(awaitable, seconds)
         return asyncio.run(_bounded(awaitable, seconds))
+
+
+Loop = AsyncioLoop | TrioLoop | NoLoop
 
 
 def current_loop() -> Loop:

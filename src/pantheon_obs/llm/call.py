@@ -17,7 +17,7 @@ from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.llm.hosts import place_finder
 from pantheon_obs.llm.observe import generators
 from pantheon_obs.llm.observe.returned_values import deliver
-from pantheon_obs.llm.options import CallOptions, alias_finder
+from pantheon_obs.llm.options import CallOptions, alias_finder, check_model, check_operation
 from pantheon_obs.llm.report import LlmCall
 from pantheon_obs.llm.with_block import LlmCallHandle, WithBlock, end_block
 
@@ -77,7 +77,8 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
         model: The application's alias for the model, or a callable that gets the call's arguments
             and returns it. The default is an argument, or an attribute of an argument, called
             `model_alias` or `model`, else the model that the response names.
-        operation: Names the event. The default is the function's name, and `call` for a `with`.
+        operation: Names the event, in letters, digits, `_`, `.` and `-`. The default is the
+            function's name, and `call` for a `with`.
         provider: Names the vendor on the event.
         usage: A callable that gets the returned value (of a generator: the last chunk) or, if it
             finds nothing there, the usage object or the usage future's result. It returns
@@ -94,7 +95,7 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
         The decorated function; with options, a decorator that is also a context manager.
 
     Raises:
-        ConfigError: The decorated object is not a function, or `prices` are not accepted.
+        ConfigError: The decorated object is not a function, or an option is not accepted.
         MissingExtraError: `prices` name a model, and genai-prices is not installed.
 
     Example:
@@ -109,8 +110,9 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
         ...     call.usage((120, 30))
     """
     loader.prepare()
-    options = CallOptions(operation or "", provider, usage, pricing_of(prices, provider))
-    observer = LlmCallObserver(model, options)
+    named = check_operation(operation)
+    options = CallOptions(named, provider, usage, pricing_of(prices, provider))
+    observer = LlmCallObserver(check_model(model), options)
     return observer if function is None else observer(function)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from inspect import getattr_static, unwrap
 from operator import attrgetter
 from threading import Lock
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 from pantheon_obs.core.calls import call_here
 from pantheon_obs.core.guard import report
+from pantheon_obs.core.late_imports import forget, when_imported
 from pantheon_obs.llm.call import has_observer
 from pantheon_obs.llm.nesting import is_part, outer_call
 from pantheon_obs.llm.replaced_code import Redirect, copy_of
@@ -21,10 +22,12 @@ from pantheon_obs.llm.replaced_code import Redirect, copy_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pantheon_obs.core.undoable import Undoable
     from pantheon_obs.llm.sdks import Sdk
 
 _lock = Lock()
 _watched: dict[FunctionType, _Watched] = {}
+_waiting: list[LateWatch] = []
 
 
 class _Watched:
@@ -57,8 +60,8 @@ class _Watched:
 class Watcher:
     """Observes the calls of a function by the clients of a class, until `undo()`.
 
-    `observers_of` has, for a client or resource, the observer of a function, by path. An
-    `automatic` watcher stands behind the watchers that the application has asked for.
+    `observers_of` returns the observers of a client or resource, by path. An `automatic` watcher
+    stands behind the watchers that the application has asked for.
     """
 
     function: Any
@@ -85,6 +88,33 @@ class Watcher:
                 _watched.pop(self.function).redirect.undo()
 
 
+@dataclass(eq=False)
+class LateWatch:
+    """Watches more functions when an SDK has imported the module that has them, until `undo()`.
+
+    `watch` begins to watch them.
+    """
+
+    module: str
+    watch: Callable[[], Undoable]
+    begun: Undoable | None = None
+
+    def __post_init__(self) -> None:
+        """Begin to wait."""
+        _waiting.append(self)
+        when_imported(self.module, self)
+
+    def __call__(self) -> None:
+        """The module has been imported."""
+        self.begun = self.watch()
+
+    def undo(self) -> None:
+        """Wait and watch no more."""
+        forget(self.module, self)
+        if self.begun is not None:
+            self.begun.undo()
+
+
 def is_watched(sdk: Sdk) -> bool:
     """Whether a class or the module of an SDK is observed."""
     return any(watcher.sdk is sdk for each in [*_watched.values()] for watcher in each.watchers)
@@ -92,6 +122,8 @@ def is_watched(sdk: Sdk) -> bool:
 
 def reset() -> None:
     """Observe no class or module any more (used by `pantheon_obs.testing.reset`)."""
+    while _waiting:
+        _waiting.pop().undo()
     with _lock:
         while _watched:
             _watched.popitem()[1].redirect.undo()
@@ -150,23 +182,34 @@ def _result_of(kind: Any, path: str, sdk: Sdk) -> Any:
     return None
 
 
+class _Unset:
+    """A base of a client that its constructor did not run for: the attributes that it lacks."""
+
+    def __getattr__(self, name: str) -> None:
+        """Return None."""
+
+
 def _kind_at(kind: Any, resources: list[str], sdk: Sdk) -> Any:
     """Return the class of a resource that the instances of a class have, if it is known."""
-    # The properties that make resources need no more of a client than its methods, and at most its
-    # configuration, which they pass on.
+    # The properties that make resources need no more of a client than its methods, and what the
+    # constructor sets: its configuration, which they pass on, and None for each resource.
+    bases = (kind,) if sdk.late else (kind, _Unset)
     with suppress(Exception):
-        client = object.__new__(kind)
+        client: Any = object.__new__(type(kind.__name__, bases, {}))
         vars(client)[sdk.url.partition(".")[0]] = None
-        return type(reduce(getattr, resources, client))
-    return reduce(_annotated, resources, kind)
+        resource = reduce(getattr, resources, client)
+        if resource is not None:
+            return type(resource)
+    late: Any = sys.modules.get(sdk.late)
+    return reduce(partial(_annotated, vars(late) if late else {}), resources, kind)
 
 
-def _annotated(kind: Any, name: str) -> Any:
-    """Return the class of an attribute by its annotation."""
+def _annotated(late: dict[str, Any], kind: Any, name: str) -> Any:
+    """Return the class of an attribute by its annotation; `late` has more names that it may use."""
     made = getattr_static(kind, name, None)
     maker = getattr(made, "fget", None) or getattr(made, "func", None)
     with suppress(Exception):
-        return get_type_hints(maker or kind)["return" if maker else name]
+        return get_type_hints(maker or kind, localns=late)["return" if maker else name]
     return None
 
 

@@ -39,9 +39,9 @@ class Vendor(NamedTuple):
 
     name: str
     hosts: str
-    # Its hosts whose prices may differ from the list's, which are those of the global hosts. Where
-    # data stay within a region most vendors take a tenth more, for some of the models; in clouds of
-    # governments and of China prices are others, too.
+    # Its hosts whose prices may differ from the list, which has those of the global hosts. Most
+    # vendors take a tenth more for some models where data stay within a region; prices also differ
+    # in China and in clouds for governments.
     regional: str = ""
     regional_for_claude: str = ""
     listed_as: str | None = None  # the name in genai-prices, if it is another one
@@ -94,8 +94,7 @@ VENDORS = (
 def place_at(url: str, *, is_claude: bool = False) -> Place:
     """Return the vendor whose interface has this URL, None if its host is not known.
 
-    The second value says whether the prices there, of models of Claude or others, may not be the
-    list's.
+    The second value says whether the prices there may differ from the list.
     """
     host = urlsplit(url).hostname or ""
     for vendor in VENDORS:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.errors import ConfigError
+from pantheon_obs.core.errors import ConfigError, refuse
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.installed import imported
 from pantheon_obs.core.switch import is_off
@@ -21,7 +22,7 @@ from pantheon_obs.llm.options import CallOptions
 from pantheon_obs.llm.sdks import SDK_NAMES, SDKS, sdk_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from pantheon_obs.llm.cost.call_cost import Prices
     from pantheon_obs.llm.one_client import Observe, Observers
@@ -69,7 +70,7 @@ def instrument_llm(
 
     Raises:
         ConfigError: A method does not exist, the object has none of the default methods or cannot
-            be changed, or `prices` are not accepted.
+            be changed, or an option is not accepted.
         MissingExtraError: As for `llm_call`.
 
     Example:
@@ -100,23 +101,17 @@ def instrumented(
     loader.prepare()
     sdk = sdk_of(subject)
     all_clients = sdk if isinstance(subject, type | ModuleType) else None
-    makers = () if sdk is None or all_clients or methods is not None else sdk.makers
-    observers_of: Callable[[Any], Observers]
     if all_clients is not None and all_clients.factory:
         observe = partial(instrumented, methods=methods, options=options, automatic=automatic)
-
-        def of_factory(_: object) -> Observers:
-            return {all_clients.factory: partial(instrumentation.making, observe)}
-
-        wanted, observers_of = {all_clients.factory: ""}, of_factory
-    else:
-        exists: Callable[[str], object] = partial(on_path, subject)
-        if all_clients is not None:
-            exists = partial(functions_at, subject, all_clients)
-        elif makers:  # some are methods of the objects that they make
-            exists = bool
-        wanted = _wanted(subject, sdk, methods, exists)
-        observers_of = _observers_finder(wanted, replace(options, sdk=sdk))
+        return _observe_made(all_clients, subject, observe, automatic=automatic)
+    makers = () if sdk is None or all_clients or methods is not None else sdk.makers
+    exists: Callable[[str], object] = partial(on_path, subject)
+    if all_clients is not None:
+        exists = partial(functions_at, subject, all_clients)
+    elif makers:  # some are methods of the objects that they make
+        exists = bool
+    wanted = _wanted(subject, sdk, methods, exists)
+    observers_of = _observers_finder(wanted, replace(options, sdk=sdk))
     instrumentation = LlmInstrumentation(observers_of, sdk, makers)
     if is_off():
         return instrumentation
@@ -125,9 +120,24 @@ def instrumented(
             instrumentation.observe(subject)
         else:
             instrumentation.watch(all_clients, wanted, subject, automatic=automatic)
+            if methods is None and all_clients.late and imported(all_clients.late) is None:
+                again = partial(instrumented, subject, None, options, automatic=automatic)
+                instrumentation.watch_late(all_clients, again)
     except ConfigError:
         instrumentation.undo()
         raise
+    return instrumentation
+
+
+def _observe_made(
+    sdk: Sdk, subject: object, observe: Callable[[Any], LlmInstrumentation], *, automatic: bool
+) -> LlmInstrumentation:
+    """Watch the factory of an SDK, and observe each client that it makes from now on."""
+    observers: dict[str, Observe] = {}
+    instrumentation = LlmInstrumentation(lambda _: observers, sdk, ())
+    observers[sdk.factory] = partial(instrumentation.making, observe)
+    if not is_off():
+        instrumentation.watch(sdk, observers, subject, automatic=automatic)
     return instrumentation
 
 
@@ -168,8 +178,11 @@ def _wanted(
     if methods is None:
         wanted = {path: known[path] for path in known if exists(path)}
     else:
-        paths = [methods] if isinstance(methods, str) else list(methods)
-        wanted = {path: known.get(path, path.rpartition(".")[2]) for path in paths}
+        given: Any = [methods] if isinstance(methods, str) else methods
+        paths: list[Any] = [*given] if isinstance(given, Iterable) else []
+        if not paths or not all(isinstance(path, str) for path in paths):
+            refuse("methods", methods, "the names of methods, or the paths to them")
+        wanted = {path: known.get(path) or path.rpartition(".")[2] for path in paths}
     if not wanted:
         msg = (
             f"instrument_llm: {title_of(subject)} has no method {' or '.join(known)}: name those "

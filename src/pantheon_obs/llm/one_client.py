@@ -13,7 +13,7 @@ from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.undoable import Patch, Undoable
 from pantheon_obs.llm.call import OBSERVED, has_observer
-from pantheon_obs.llm.every_client import Watcher, functions_at
+from pantheon_obs.llm.every_client import LateWatch, Watcher, functions_at
 from pantheon_obs.llm.sdks import sdk_of
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class LlmInstrumentation(Undoable):
         self._observers_of = observers_of
         self._sdk = sdk
         self._makers = makers
-        self._patches: list[Patch | Watcher] = []
+        self._patches: list[Patch | Watcher | LateWatch] = []
         self._owners: list[Any] = []
         self._copies: WeakSet[LlmInstrumentation] = WeakSet()
 
@@ -69,6 +69,10 @@ class LlmInstrumentation(Undoable):
                 Watcher(function, kind, sdk, path, self._observers_of, automatic)
                 for kind, function in functions
             )
+
+    def watch_late(self, sdk: Sdk, again: Callable[[], LlmInstrumentation]) -> None:
+        """Watch `again` when an SDK has imported the rest of its methods."""
+        self._patches.append(LateWatch(sdk.late, again))
 
     def making(
         self, observe: Callable[[Any], LlmInstrumentation], make: Callable[..., Any]

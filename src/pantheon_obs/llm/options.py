@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from enum import Enum
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.core.errors import refuse
+from pantheon_obs.core.errors import refuse, refuse_unless_text
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.signatures import is_plain
-from pantheon_obs.llm.usage.fields import field, text
+from pantheon_obs.llm.usage.fields import as_text, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Finder = Callable[[tuple[Any, ...], Mapping[str, Any]], str | None]
 
 _NAMES = ("model_alias", "model", "modelId")  # the last is boto3's
+_OPERATION = re.compile(r"[\w.-]+")
 
 _guard = Guard("llm model alias")
 _NOWHERE = sys.maxsize  # the position of a keyword-only parameter
@@ -58,6 +60,24 @@ class CallOptions:
     def __post_init__(self) -> None:
         if self.usage is not None and not is_plain(self.usage, "result"):
             refuse("usage", self.usage, "a function of the result")
+        if self.provider is not None:
+            refuse_unless_text("provider", self.provider, "the name of a vendor")
+
+
+def check_operation(operation: Any) -> str:
+    """Return the `operation=` option, empty if it is not given."""
+    named = isinstance(operation, str) and _OPERATION.fullmatch(operation)
+    if not named and operation not in (None, ""):
+        refuse("operation", operation, "letters, digits, '_', '.' and '-'")
+    return operation or ""
+
+
+def check_model(model: Any) -> Any:
+    """Return the `model=` option: a member of an enumeration as its value, None if it is empty."""
+    alias = model if callable(model) else _alias(model)
+    if alias is None and model not in (None, ""):
+        refuse("model", model, "the alias of a model, or a function of the call's arguments")
+    return alias
 
 
 def alias_finder(
@@ -126,4 +146,4 @@ def _parameters(function: Callable[..., Any]) -> tuple[list[tuple[str, int, Any]
 def _alias(value: object) -> str | None:
     if type(value) is str:
         return value or None
-    return text(value.value if isinstance(value, Enum) else value)
+    return as_text(value.value if isinstance(value, Enum) else value)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.calls import call_here
-from pantheon_obs.core.context import apart
+from pantheon_obs.core.finalizers import apart
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.in_force import attributed
 from pantheon_obs.core.llm_events import LlmCallFinished

@@ -33,6 +33,8 @@ class Sdk(NamedTuple):
     makers: tuple[str, ...] = ()  # paths to methods that return an object with more methods
     functions: Mapping[str, str] = {}  # of the package itself that call a model: their operations
     modules: tuple[str, ...] = ()  # others that stand for the package
+    # The module with classes of resources, if the package imports it when one is first used.
+    late: str = ""
     # The path to the package's function that makes each client, where it makes their classes too.
     factory: str = ""
     # Which SDKs' calls are parts of a call of this SDK, if the code of that call makes them.
@@ -167,6 +169,7 @@ SDKS = (
         frozenset({"Client"}),
         "_api_client._http_options.base_url",
         _GENAI,
+        late="google.genai._gaos.google_genai",
         parts="none",  # a call runs the application's tools, which may call a model
     ),
     Sdk("groq", _pairs("Groq"), "base_url", _OPENAI),
@@ -179,7 +182,12 @@ SDKS = (
         vendor="mistral_ai",
         modules=("mistralai.client",),  # which has them since 2.0
     ),
-    Sdk("cohere", _pairs("Client", "ClientV2"), "_client_wrapper._base_url", _COHERE),
+    Sdk(
+        "cohere",
+        _pairs("Client", "ClientV2"),
+        "_raw_client._client_wrapper._base_url",  # which its resources have, too
+        _COHERE,
+    ),
     Sdk("ollama", _pairs("Client"), "_client.base_url", _OLLAMA, functions=_OLLAMA),
     Sdk("xai_sdk", frozenset({"Client"}), "", _XAI, makers=("chat.create",)),
     *(

@@ -12,7 +12,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core import context as contexts
-from pantheon_obs.core import foreign, outlived
+from pantheon_obs.core import foreign
+from pantheon_obs.core.finalizers import watch_collections
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.late_imports import when_imported
 from pantheon_obs.core.runtime import on_fork, running_loop
@@ -35,7 +36,7 @@ _guard = Guard("asyncio tasks")
 @cache
 def prepare_process() -> None:
     """Clear structlog's bound fields when a trace begins, and adopt OpenTelemetry's trace ids."""
-    outlived.watch_collections()
+    watch_collections()
     on_fork(after_in_child=leave_in_child)
     when_imported("structlog", _register_structlog)
     foreign.register_tracer(OPENTELEMETRY, active_id)

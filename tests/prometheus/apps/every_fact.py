@@ -36,8 +36,8 @@ def emit() -> None:
     pipeline.emit(
         TaskFinished(trace_id="t4", **_TASK, task="pay", state="SUCCESS", latency_ms=30.0)
     )
-    pipeline.measure(CheckEnded(check="database", passed=True, seconds=0.01))
-    pipeline.measure(LinesDropped(levels={"info": 1}))
+    pipeline.emit_measurement(CheckEnded(check="database", passed=True, seconds=0.01))
+    pipeline.emit_measurement(LinesDropped(levels={"info": 1}))
     report("a site", error)
     call: dict[str, Any] = {
         "trace_id": "t5",

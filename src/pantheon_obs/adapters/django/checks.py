@@ -23,8 +23,6 @@ _PACKAGE = "pantheon_obs"
 _CLASS = "TraceIdMiddleware"
 _MIDDLEWARE = f"{APP}.{_CLASS}"
 _SEE = "See docs/settings.md."
-_OURS = "ours"
-_OTHERS = "for another framework"
 
 
 def check_package(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - Django's options
@@ -52,8 +50,8 @@ def check_settings(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - as above
 
 def check_middleware(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - as above
     """Report that the middleware is missing, is not the outermost, or is ASGI's or WSGI's."""
-    kinds = {path: _kind_of(path) for path in project.MIDDLEWARE}
-    mistaken = [path for path in ours_in(kinds) if kinds[path] != _OURS]
+    ours = [path for path in project.MIDDLEWARE if _is_middleware(path)]
+    mistaken = [path for path in ours_in(project.MIDDLEWARE) if path not in ours]
     found: list[CheckMessage] = [
         Error(
             f"{path!r} in MIDDLEWARE is not a middleware for Django.",
@@ -62,13 +60,13 @@ def check_middleware(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - as above
         )
         for path in mistaken
     ]
-    if _OURS not in kinds.values():
+    if not ours:
         text = f"Responses have no trace id: MIDDLEWARE lacks {_CLASS}."
         if mistaken:
             text = f"{text} It has {mistaken[0]!r}, which is not the one for Django."
         hint = f"Put {_MIDDLEWARE!r} first in MIDDLEWARE."
         found.append(Warning(text, hint=hint, id="pantheon_obs.W001"))
-    elif kinds[project.MIDDLEWARE[0]] != _OURS:
+    elif ours[0] != project.MIDDLEWARE[0]:
         text = "log lines and responses of the others have no trace id."
         text = f"{_CLASS} is not the first in MIDDLEWARE: {text}"
         hint = f"Move it before {project.MIDDLEWARE[0]!r}."
@@ -76,14 +74,13 @@ def check_middleware(**_: Any) -> list[CheckMessage]:  # noqa: ANN401 - as above
     return found
 
 
-def _kind_of(path: str) -> str:
-    """Find out from the object whether a path in `MIDDLEWARE` is ours, under whatever name."""
+def _is_middleware(path: str) -> bool:
+    """Whether a path in `MIDDLEWARE` leads to our class, or to a subclass of any name."""
     try:
         found = import_string(path)
     except Exception:  # noqa: BLE001 - Django reports it when it serves
-        return _OTHERS
-    is_ours = inspect.isclass(found) and issubclass(found, import_string(_MIDDLEWARE))
-    return _OURS if is_ours else _OTHERS
+        return False
+    return inspect.isclass(found) and issubclass(found, import_string(_MIDDLEWARE))
 
 
 def ours_in(names: Iterable[str]) -> list[str]:

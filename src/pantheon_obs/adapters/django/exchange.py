@@ -11,9 +11,10 @@ from asgiref.sync import SyncToAsync
 
 from pantheon_obs.adapters.django.templates import template_of_pattern
 from pantheon_obs.adapters.wsgi_environ import note_failed_read
-from pantheon_obs.core.context import apart, end, resume, suspend, trace_on
+from pantheon_obs.core.context import end, resume, suspend, trace_on
 from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.facts import SERVER_ERROR
+from pantheon_obs.core.finalizers import apart
 from pantheon_obs.core.guard import Guard, report
 
 if TYPE_CHECKING:

@@ -36,9 +36,7 @@ def answer_scrape(request: HttpRequest) -> HttpResponse:
     def start_response(status: str, headers: list[tuple[str, str]]) -> None:
         started.extend((int(status[:3]), dict(headers)))
 
-    environ = {"REQUEST_METHOD": request.method, "PATH_INFO": request.path, "QUERY_STRING": ""}
-    for name in ("HTTP_ACCEPT", "HTTP_ACCEPT_ENCODING"):
-        environ[name] = request.META.get(name, "")
-    body = b"".join(_setup.metrics_page("wsgi")(environ, start_response))
+    # `META` has an environ's keys under ASGI, too.
+    body = b"".join(_setup.metrics_page("wsgi")(request.META, start_response))
     status, headers = started
     return HttpResponse(body, status=status, headers=headers)

@@ -150,7 +150,7 @@ class TraceIdMiddleware:
             attach(exchange, upstream)
         path = request.path
         mount = path.removesuffix(request.path_info)
-        exchange.watch(request.method or "", path, mount, self._quiet)
+        exchange.watch(request.method, path, mount, self._quiet)
         if self._bind_user_id:
             bind_user_early(exchange, request)
         request._pantheon_obs_trace = exchange  # noqa: SLF001 - `leave_on` would take 1,700 more

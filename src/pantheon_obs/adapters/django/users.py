@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +19,7 @@ _guard = Guard("django user")
 
 def bind_user_early(trace: Trace, request: HttpRequest) -> None:
     """Have the user bound as soon as an LLM call asks for it."""
-    with suppress(AttributeError):  # a trace of another kind
-        trace.bind_on_demand(partial(_bind_user, request))
+    trace.bind_on_demand(partial(_bind_user, request))
 
 
 def bind_user(trace: Trace, request: HttpRequest) -> None:

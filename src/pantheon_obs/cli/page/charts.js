@@ -3,7 +3,7 @@
 const CHARTS = [
   ["requests", "Requests and errors", (value) => numbers.format(value)],
   ["latency", "Latency of requests", milliseconds],
-  ["cost", "Cost of LLM calls by model", (value) => `$${value.toPrecision(2)}`],
+  ["cost", "Cost of LLM calls by model", dollars],
   ["ttft", "Time to first token", milliseconds],
 ];
 const PALETTE = ["--accent", "--bad", "--call", "--task", "--faint"];
@@ -58,8 +58,10 @@ class Chart {
       tzDate: (time) => uPlot.tzDate(new Date(time * 1000), "Etc/UTC"),
       legend: { show: false },
       cursor: { show: false },
-      axes: [{ ...axis, values: (_, times, axisNumber, space, step) => times.map((time) => clock(time, step)) }, { ...axis, size: 64, values: (_, values) => values.map((value) =>
-        value === null ? "" : this.format(value)) }],
+      axes: [
+        { ...axis, space: 80, values: (_, times, axisNumber, space, step) => times.map((time) => clock(time, step)) },
+        { ...axis, size: 84, values: (_, values) => values.map((value) => value === null ? "" : this.format(value)) },
+      ],
       scales: { y: { range: (_, low, high) => [0, high || 1] } },
       series: [{}, ...drawn.map(([label], at) => ({
         label, stroke: color(PALETTE[at % PALETTE.length]), width: 2, points: { size: 4 },

@@ -29,13 +29,19 @@ function milliseconds(value) {
   return `${fine.format(value)} ms`;
 }
 
+// A small cost keeps its digits.
+function dollars(value) {
+  const digits = { minimumFractionDigits: 2, maximumFractionDigits: Math.abs(value) < 1 ? 6 : 2 };
+  return `$${value.toLocaleString("en", digits)}`;
+}
+
 function shown(key, value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "boolean") return value ? "yes" : "no";
   if (typeof value === "object") return JSON.stringify(value);
   if (typeof value !== "number") return String(value);
   if (key.endsWith("_ms")) return milliseconds(value);
-  if (key.endsWith("_usd")) return `$${value.toFixed(value && Math.abs(value) < 1 ? 4 : 2)}`;
+  if (key.endsWith("_usd")) return dollars(value);
   if (key.endsWith("_share")) return `${(value * 100).toFixed(value && value < 0.1 ? 2 : 1)} %`;
   return numbers.format(value);
 }

@@ -14,7 +14,8 @@ function errorOf(error) {
 function detailsOf(item) {
   const line = item.line;
   const known = ["status_code", "outcome", "state", "model_alias", "model", "input_tokens",
-    "output_tokens", "cost_usd", "ttft_ms", "error_type"].filter((key) =>
+    "output_tokens", "cost_usd", "ttft_ms", "error_type", "retries", "loop_blocked_ms", "db_repeats",
+    "db_repeated", "lines_not_recorded"].filter((key) =>
     line[key] !== null && line[key] !== undefined);
   return known.map((key) => `${key.replace(/_(ms|usd)$/, "").replaceAll("_", " ")} ${shown(key, line[key])}`)
     .join(" · ");
@@ -58,6 +59,7 @@ function storyContent(story, level) {
     service, source, line, timestamp: line.timestamp, level: line.level, event: line.event,
     logger: line.logger,
   })));
+  const ended = new Set(story.items.map((item) => item.service));
   return [
     totals([
       ["trace", story.trace_id], ["start", story.start], ["duration", duration(story.duration_ms)],
@@ -69,6 +71,8 @@ function storyContent(story, level) {
     element(level, {}, "Where the time went"),
     element("ol", { class: "items" }, ...story.items.map((item) =>
       itemOf(item, story, depthOf(item, story.items)))),
+    ...story.services.filter((service) => !ended.has(service)).map((service) =>
+      element("p", {}, `${service}: no request, task or call has ended`)),
     element(level, {}, "Lines"),
     story.left_out ? element("p", {}, `${numbers.format(story.left_out)} more lines are left out`) : null,
     table.node,

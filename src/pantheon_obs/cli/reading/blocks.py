@@ -8,6 +8,7 @@ import select
 import stat
 import sys
 import zlib
+from io import BufferedReader, FileIO
 from typing import TYPE_CHECKING
 
 from pantheon_obs.cli.reading.files import STDIN, Source
@@ -37,41 +38,35 @@ def blocks(source: Source, progress: ProgressLine) -> Iterator[bytes]:
         CommandError: It is the only input, and cannot be opened.
     """
     try:
-        descriptor, size = _open(source)
+        file = _open(source)
     except OSError as error:
         problem = f"{source.name}: {error.strerror}"
         if source.is_alone:
             raise CommandError(problem) from None
         note(problem)
         return
-
-    def chunks() -> Iterator[bytes]:
-        done = 0
-        while chunk := os.read(descriptor, BLOCK // 4):  # which stays in the processor's cache
-            done += len(chunk)
-            progress.at(source.name, done, size)
-            yield chunk
-
+    status = os.fstat(file.fileno())
+    size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+    done = 0
     try:
-        yield from _whole_lines(_unzipped(source, chunks()))
+        for block in _whole_lines(_chunks(source.name, file)):
+            done += len(block)
+            progress.at(source.name, file.raw.tell() if size else done, size)
+            yield block
     except OSError as error:
         note(f"{source.name}: {error.strerror}")
     finally:
         progress.end()
-        if source.path != STDIN:
-            os.close(descriptor)
+        file.close()
 
 
-def _open(source: Source) -> tuple[int, int]:
-    """Return the file's descriptor and size; the size of a pipe is 0."""
+def _open(source: Source) -> BufferedReader:
     if source.path == STDIN:
-        descriptor = sys.stdin.fileno()
-        return descriptor, os.fstat(descriptor).st_size
+        return BufferedReader(FileIO(sys.stdin.fileno(), closefd=False), BLOCK)
     descriptor = os.open(source.path, WITHOUT_WAITING)
-    status = os.fstat(descriptor)
-    if stat.S_ISFIFO(status.st_mode):
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         _wait_for_writer(descriptor)
-    return descriptor, status.st_size
+    return BufferedReader(FileIO(descriptor), BLOCK)
 
 
 def _wait_for_writer(descriptor: int) -> None:
@@ -84,19 +79,13 @@ def _wait_for_writer(descriptor: int) -> None:
     os.set_blocking(descriptor, True)
 
 
-def _unzipped(source: Source, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Unzip the chunks of a gzip file; give all others as they are."""
-    start = b""
-    for chunk in chunks:
-        start += chunk
-        if len(start) >= len(_GZIP):
-            break
-    if start.startswith(_GZIP):
-        yield from _ahead(_inflated(source, start, chunks))
-        return
-    if start:
-        yield start
-    yield from chunks
+def _chunks(name: str, file: BufferedReader) -> Iterator[bytes]:
+    """Give the bytes of a file, those of a gzip file unzipped."""
+    if file.peek(len(_GZIP)).startswith(_GZIP):
+        yield from _ahead(_unzipped(name, file))
+    else:
+        while chunk := file.read1(BLOCK // 4):  # which stays in the processor's cache
+            yield chunk
 
 
 def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -110,26 +99,18 @@ def _ahead(chunks: Iterator[bytes]) -> Iterator[bytes]:
             yield chunk
 
 
-def _inflated(source: Source, start: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Unzip all members of a gzip file, and stop with a note where it is cut or damaged."""
-    member = zlib.decompressobj(wbits=31)
-    waiting = start
+def _unzipped(name: str, file: BufferedReader) -> Iterator[bytes]:
+    """Unzip a gzip file, and stop with a note where it is cut or damaged."""
+    from gzip import BadGzipFile, GzipFile  # noqa: PLC0415 - as above
+
     try:
-        while waiting or (waiting := next(chunks, b"")):
-            if member.eof:
-                if not waiting.startswith(_GZIP):
-                    return  # padding behind the last member
-                member = zlib.decompressobj(wbits=31)
-            data = member.decompress(waiting, BLOCK)
-            waiting = member.unconsumed_tail or member.unused_data
-            if data:
+        with GzipFile(fileobj=file) as zipped:
+            while data := zipped.read1(BLOCK):
                 yield data
-    except zlib.error:
-        note(f"{source.name}: damaged: the rest of the file is not read")
-        return
-    if not member.eof:
-        note(f"{source.name}: cut off: the last lines may be missing")
-        yield member.flush()
+    except EOFError:
+        note(f"{name}: cut off: the last lines may be missing")
+    except (BadGzipFile, zlib.error):
+        note(f"{name}: damaged: the rest of the file is not read")
 
 
 def _whole_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:

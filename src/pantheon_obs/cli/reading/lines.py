@@ -60,6 +60,10 @@ class Line:
         """Return the fields of the right types; a long line's fields are parsed again."""
         return typed(orjson.loads(self.raw)) if self._fields is None else self._fields
 
+    def forget_fields(self) -> None:
+        """Take less memory: from now on the fields are parsed when they are asked for."""
+        self._fields = None
+
     @property
     def source(self) -> str:
         """Name the file and the number."""

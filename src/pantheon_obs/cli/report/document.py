@@ -16,8 +16,9 @@ from pantheon_obs.cli.report.windows import format_us
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pantheon_obs.cli.report.clickhouse import ClickHouse
+    from pantheon_obs.cli.report.duck import Duck
     from pantheon_obs.cli.report.failures import ReportRow
-    from pantheon_obs.cli.report.queries import Engine
     from pantheon_obs.cli.report.windows import Window
 
 SUMS = ("input_tokens", "output_tokens", "cached_input_tokens", "cost_in_failed_usd", "unpriced")
@@ -25,7 +26,11 @@ UNIT_KINDS = {"request": "requests", "websocket": "websockets", "task": "tasks"}
 
 
 def report(
-    engine: Engine, window: Window, read: Mapping[str, int], *, compare: bool = False
+    engine: Duck | ClickHouse,
+    window: Window,
+    read: Mapping[str, int],
+    *,
+    compare: bool = False,
 ) -> ReportRow:
     """Compute the whole report.
 

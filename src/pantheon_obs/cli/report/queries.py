@@ -7,11 +7,11 @@ lines; `facts.py` has its columns. `weight` and the booleans are never NULL. `{c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from pantheon_obs.cli.report.clickhouse import ClickHouse
+    from pantheon_obs.cli.report.duck import Duck
     from pantheon_obs.cli.report.windows import Window
 
 NOTHING = (None, None, None)  # percentiles, where there is nothing to rank
@@ -155,23 +155,10 @@ FROM counted WHERE kind = 'call' AND cost IS NOT NULL GROUP BY bucket, name
 """
 
 
-class Engine(Protocol):
-    """DuckDB or ClickHouse."""
-
-    @property
-    def dialect(self) -> Mapping[str, str]:
-        """Return the names that the queries leave open."""
-        ...
-
-    def run(self, query: str) -> list[tuple[Any, ...]]:
-        """Run a query and return its rows."""
-        ...
-
-
 class Answers:
     """The answers of an engine for one window."""
 
-    def __init__(self, engine: Engine, window: Window) -> None:
+    def __init__(self, engine: Duck | ClickHouse, window: Window) -> None:
         self._engine = engine
         counted = COUNTED.format(window=window.condition, **engine.dialect)
         self._names = {**engine.dialect, "counted": counted}

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from datetime import datetime
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from pantheon_obs.cli.reading.lines import Line
 from pantheon_obs.cli.reading.schema import kind_of
-from pantheon_obs.cli.reading.wrappers import Joined
 from pantheon_obs.cli.report.document import report
 from pantheon_obs.cli.report.duck import Duck
 from pantheon_obs.cli.report.windows import Window
@@ -23,25 +18,12 @@ from pantheon_obs.cli.stories.trace_ids import canonical, wanted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pantheon_obs.cli.reading.lines import Line
+
 MOST_REQUESTS = 50_000
 MOST_BYTES = 150_000_000
 _AT_ONCE = 1000  # lines that are copied at a time
 _BESIDE = 300  # bytes that a remembered line takes beside its text
-
-
-class Remembered(NamedTuple):
-    """A line, with facts that its text does not have."""
-
-    raw: bytes
-    file: str
-    number: int
-    service: str
-    is_request: bool
-
-    @property
-    def size(self) -> int:
-        """Return the memory that it takes, in bytes."""
-        return len(self.raw) + _BESIDE
 
 
 class Memory:
@@ -53,7 +35,7 @@ class Memory:
 
     def __init__(self, read: Mapping[str, int]) -> None:
         self._read = read
-        self._lines: deque[Remembered] = deque()
+        self._lines: deque[Line] = deque()
         self._requests = 0
         self._size = 0
         self._version = 0
@@ -63,18 +45,17 @@ class Memory:
 
     def add(self, line: Line) -> None:
         """Remember a line, and forget the oldest ones where there are too many."""
-        fields = line.fields
-        is_request = kind_of(fields) == "request"
-        entry = Remembered(line.raw, line.file, line.number, line.service, is_request)
         with self._changed:
-            self._lines.append(entry)
-            self._requests += is_request
-            self._size += entry.size
+            self._count(line, 1)
+            line.forget_fields()
+            self._lines.append(line)
             while self._requests > MOST_REQUESTS or self._size > MOST_BYTES:
-                oldest = self._lines.popleft()
-                self._requests -= oldest.is_request
-                self._size -= oldest.size
+                self._count(self._lines.popleft(), -1)
             self._version += 1
+
+    def _count(self, line: Line, sign: int) -> None:
+        self._requests += sign * (kind_of(line.fields) == "request")
+        self._size += sign * (len(line.raw) + _BESIDE)
 
     def notify(self) -> None:
         """Wake the threads that wait for a change."""
@@ -110,16 +91,6 @@ class Memory:
         if trace is None:
             return None
         with self._changed:
-            entries = [entry for entry in self._lines if trace.needle.search(entry.raw)]
-        found = [
-            line
-            for line in map(_parsed, entries)
-            if canonical(line.fields.get("trace_id", "")) == trace.key
-        ]
+            lines = [line for line in self._lines if trace.needle.search(line.raw)]
+        found = [line for line in lines if canonical(line.fields.get("trace_id", "")) == trace.key]
         return story(found, dict(self._read)).document if found else None
-
-
-def _parsed(entry: Remembered) -> Line:
-    fields = orjson.loads(entry.raw)
-    time = datetime.fromisoformat(fields["timestamp"])
-    return Line(Joined(entry.file, entry.number, entry.raw), fields, time, entry.service)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pantheon_obs.cli.stories.trace_ids import Wanted, canonical
+from pantheon_obs.cli.stories.trace_ids import SHORTEST, Wanted, canonical
 from pantheon_obs.cli.terminal import CommandError, note
+from pantheon_obs.cli.wording import counted
 
 if TYPE_CHECKING:
     from pantheon_obs.cli.reading.lines import Line, Reader
@@ -60,8 +61,11 @@ def _ambiguous(wanted: Wanted, candidates: list[str]) -> str:
 
 def _nothing(wanted: Wanted, read: dict[str, int]) -> str:
     unusable = read["torn"] + read["foreign"]
-    also = f"; {unusable:,} lines that have it are torn or foreign" if unusable else ""
-    return (
-        f"no line of trace {wanted.text} found: looked through {read['lines']:,} lines in "
-        f"{read['files']:,} files{also}"
-    )
+    also = ""
+    if unusable:
+        verbs = "has it is" if unusable == 1 else "have it are"
+        also = f"; {counted(unusable, 'line')} that {verbs} torn or foreign"
+    if len(wanted.text) < SHORTEST:
+        also += f"; the beginning of an id has {SHORTEST} or more characters"
+    looked = f"{counted(read['lines'], 'line')} in {counted(read['files'], 'file')}"
+    return f"no line of trace {wanted.text} found: looked through {looked}{also}"

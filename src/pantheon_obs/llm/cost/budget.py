@@ -8,8 +8,8 @@ from decimal import Decimal
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.context import is_apart
 from pantheon_obs.core.errors import BudgetExceeded, refuse
+from pantheon_obs.core.finalizers import in_finalizer
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.in_force import in_force
 from pantheon_obs.core.signatures import is_plain
@@ -78,13 +78,14 @@ def budget(  # noqa: PLR0913 - options by name
         1.0
     """
     made = Budget(usd, per, window, on_exceeded)
+    refuses = _flag("refuse", refuse)
     if is_off():
         return made
     if redis is not None:
         made.tally = _shared_tally(per, made.tally.window, redis)
     made.tally.limits = (*made.tally.limits, made)
     budgets.tallies = tuple(dict.fromkeys((*budgets.tallies, made.tally)))
-    if refuse:
+    if refuses:
         budgets.refusing = (*budgets.refusing, made)
     return made
 
@@ -153,7 +154,7 @@ class Budget(Undoable):
                 _log.warning("llm_budget_exceeded", extra=fields)
         if self._on_exceeded is None:
             return
-        if is_apart():  # the application's code may wait for a lock that a finalizer interrupts
+        if in_finalizer():  # the application's code may wait for a lock that a finalizer interrupts
             start_new_thread(self._call_back, (spent.key, spent.dollars))
         else:
             self._call_back(spent.key, spent.dollars)
@@ -177,6 +178,12 @@ def _number(name: str, value: Any, least: float, accepted: str) -> float:
     if not (least <= number <= _LARGEST and number > 0):
         refuse(name, value, accepted)
     return int(number) if number.is_integer() else number
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        refuse(name, value, "a boolean")
+    return value
 
 
 def _shared_tally(per: str | None, window: BudgetWindow, client: object) -> Any:

@@ -17,7 +17,7 @@ from pantheon_obs.core.signatures import is_plain
 from pantheon_obs.llm.cost.price_list import TOKENS
 from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.llm.options import CallOptions, Pricing
-from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, amount
+from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, as_amount
 
 if TYPE_CHECKING:
     from pantheon_obs.core.events import LlmCallFinished
@@ -177,7 +177,7 @@ def _by_table(table: dict[str, _Rates | str], call: LlmCallFinished) -> Decimal 
 
 def _by_callable(prices: Callable[..., object], call: LlmCallFinished) -> Decimal | None:
     answer = prices(call)
-    cost = amount(answer)
+    cost = as_amount(answer)
     if cost is None and answer is not None:
         refuse("cost", answer, "USD, or None")
     return cost
@@ -190,7 +190,7 @@ def _checked(alias: object, price: object) -> _Rates | str:
         if find_spec("genai_prices") is None:
             require("genai_prices", extra="prices", feature=f"prices[{alias!r}], a model's name,")
         return price
-    numbers = [amount(number) for number in price] if isinstance(price, (tuple, list)) else []
+    numbers = [as_amount(number) for number in price] if isinstance(price, (tuple, list)) else []
     rates = [number for number in numbers if number is not None]
     if len(numbers) not in _NUMBERS or len(rates) < len(numbers):
         refuse(f"prices[{alias!r}]", price, _PRICE)

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from threading import Lock, Thread
 from typing import Any
 
-from pantheon_obs.core.context import apart
+from pantheon_obs.core.finalizers import apart
 from pantheon_obs.core.guard import report
 from pantheon_obs.core.installed import imported
 from pantheon_obs.core.native import is_forked_later

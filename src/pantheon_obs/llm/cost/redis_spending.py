@@ -18,7 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from pantheon_obs.core.context import is_apart
+from pantheon_obs.core.finalizers import in_finalizer
 from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.native import is_forked_later
 from pantheon_obs.core.runtime import running_loop
@@ -152,7 +152,7 @@ class SharedTally(Tally):
         if is_forked_later(WORKER_NUMBERS):
             sums[0].notify(self._write(sums))
             return None
-        if final or is_apart() or (trio is not None and trio.lowlevel.in_trio_run()):
+        if final or in_finalizer() or (trio is not None and trio.lowlevel.in_trio_run()):
             self._ask(sums)
             return None
         if self._starting.acquire(blocking=False):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pantheon_obs.core.guard import report
 from pantheon_obs.llm.sdks import TEXTS
 from pantheon_obs.llm.usage.answer import Reported
-from pantheon_obs.llm.usage.fields import Memo, field, text
+from pantheon_obs.llm.usage.fields import Memo, as_text, field
 from pantheon_obs.llm.usage.shapes import MESSAGES, first, read, read_usage
 from pantheon_obs.llm.usage.vendors.any_vendor import hidden_cost
 
@@ -71,10 +71,10 @@ def read_answer(result: Any, call: LlmCall) -> bool:
 
 
 class SeveralAnswers:
-    """The answers of a call. One may have its usage beside it, or be there twice, raw and parsed.
+    """The answers of a call, each of which may come with its usage, or twice, raw and parsed.
 
-    Usages count only where there is no answer. `reported` gets the sums, and else the facts of
-    the last answer.
+    A usage by itself counts only if there is no answer. `reported` gets the sums of the counts, and
+    all other facts of the last answer.
     """
 
     def __init__(self, reported: Reported) -> None:
@@ -113,5 +113,5 @@ class SeveralAnswers:
         if id(value) in self._objects:
             return False
         self._objects[id(value)] = value
-        known, kind = text(field(value, "id")), type(value)
+        known, kind = as_text(field(value, "id")), type(value)
         return known is None or self._types.setdefault(known, kind) is kind

@@ -11,7 +11,7 @@ from decimal import Context, Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.llm.usage.fields import field, text
+from pantheon_obs.llm.usage.fields import as_text, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,8 +89,8 @@ class Reported:
 
         `finished` is None where the shape has no terminal chunk.
         """
-        self.model = text(model) or self.model
-        self.finish_reason = text(finish_reason) or self.finish_reason
+        self.model = as_text(model) or self.model
+        self.finish_reason = as_text(finish_reason) or self.finish_reason
         self.content = self.content or content
         if finished is not None:
             self.finished = self.finished or finished
@@ -102,7 +102,7 @@ class Reported:
 
     def add_detail(self, name: str, value: object) -> None:
         """Keep a count that only the price depends on; one that is 0 is left out."""
-        number = count(value) if value else None
+        number = as_count(value) if value else None
         if number:
             self.details = {**self.details, name: number}
 
@@ -113,7 +113,7 @@ class Reported:
 
     def set_served(self, name: str, value: object) -> None:
         """Keep how the call was served, unless that has the standard price."""
-        way = (text(value) or "").lower()
+        way = (as_text(value) or "").lower()
         if way in _STANDARD and not self.served:
             return
         served = {key: known for key, known in self.served.items() if key != name}
@@ -126,7 +126,7 @@ class Reported:
 
     def set_job(self, value: Any, status: str | None) -> None:
         """Keep the id of an answer that may be made in the background."""
-        self.job = text(field(value, "id"))
+        self.job = as_text(field(value, "id"))
         self.in_background = status in _PENDING or field(value, "background") is True
 
     def add_counts(self, part: Any) -> None:
@@ -168,7 +168,7 @@ class Reported:
         return "missing" if self.input_tokens is self.output_tokens else "partial"
 
 
-def count(value: object, before: int | None = None) -> int | None:
+def as_count(value: object, before: int | None = None) -> int | None:
     """Return the value if it is a number of tokens, else the count known before.
 
     A 0 never replaces a count: some gateways repeat the usage with zeros.
@@ -176,7 +176,7 @@ def count(value: object, before: int | None = None) -> int | None:
     if type(value) is int:
         return value if 0 < value <= _MOST_TOKENS or (value == 0 and not before) else before
     if type(value) is float and value.is_integer():  # Cohere's client has floats
-        return count(int(value), before)
+        return as_count(int(value), before)
     return before
 
 
@@ -185,11 +185,11 @@ def read_counts(usage: Any, reported: Reported, names: tuple[str, ...] = COUNTS)
     for name, kept in zip(names, COUNTS, strict=False):
         found = field(usage, name)
         if found is not None:
-            setattr(reported, kept, count(found, getattr(reported, kept)))
+            setattr(reported, kept, as_count(found, getattr(reported, kept)))
     return True
 
 
-def amount(value: object, most: int = _MAX_USD) -> Decimal | None:
+def as_amount(value: object, most: int = _MAX_USD) -> Decimal | None:
     """Return the value if it is an amount of money, else None."""
     if type(value) is float:
         money = Decimal(repr(value))  # 0.1 is a tenth, not the binary number next to it

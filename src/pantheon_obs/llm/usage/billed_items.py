@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from pantheon_obs.llm.usage.answer import OTHER, Reported
-from pantheon_obs.llm.usage.fields import Memo, field, field_at, items_of, stored, text
+from pantheon_obs.llm.usage.fields import Memo, as_text, field, field_at, items_of, stored
 
 _WAYS = frozenset({"service_tier", "speed", "inference_geo"})
 # Counts besides tokens in a usage, which nobody pays for or which are read by their own names.
@@ -72,7 +72,7 @@ def add_tools(items: Any, reported: Reported) -> None:
     """Count the searches and other work among the items of an answer that are not in its usage."""
     calls: dict[str, int] = {}
     for item in items if isinstance(items, (list, tuple)) else (items,):
-        kind = text(field(item, "type"))
+        kind = as_text(field(item, "type"))
         if kind is None or _is_free_item[kind] or _costs_nothing(kind, item):
             continue
         name = _PRICED_ITEMS.get(kind, OTHER)
@@ -87,7 +87,7 @@ _is_free_item = Memo(lambda kind: _FREE_ITEM.fullmatch(kind) is not None)
 def _costs_nothing(kind: str, item: Any) -> bool:
     """Whether this item costs nothing, although others of its type do."""
     if kind == "server_tool_use":  # its searches are in the usage
-        return _FREE_TOOL.fullmatch(text(field(item, "name")) or "") is not None
+        return _FREE_TOOL.fullmatch(as_text(field(item, "name")) or "") is not None
     if kind == "shell_call":
         return bool(field_at(item, "environment", "type") == "local")
     # A search may be followed by steps that open pages.

@@ -150,7 +150,7 @@ def _declared(kind: Any) -> tuple[str, ...]:
 stored = opener()
 
 
-def text(value: object) -> str | None:
+def as_text(value: object) -> str | None:
     """Return the value as a plain `str` if it is a non-empty string, else None."""
     if type(value) is str:
         return value or None
@@ -194,7 +194,10 @@ def is_asked(kind: Any) -> bool:
 
 
 def asked(value: Any) -> Asked | None:
-    """Return such an object as a dict; None for another, and for one that has every field."""
+    """Return an object that gives fields by `__getattr__` as a dict; None for any other object.
+
+    An object that has every field, such as a mock, counts as one without fields.
+    """
     if not is_asked(type(value)):
         return None
     found = Asked(value)

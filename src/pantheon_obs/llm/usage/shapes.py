@@ -18,7 +18,7 @@ from orjson import JSONDecodeError, loads
 from pantheon_obs.llm.usage import errors
 from pantheon_obs.llm.usage.answer import COUNTS, OTHER, Reported, read_counts
 from pantheon_obs.llm.usage.billed_items import add_other_counts
-from pantheon_obs.llm.usage.fields import KEYS, asked, class_fields, field, has, stored, text
+from pantheon_obs.llm.usage.fields import KEYS, as_text, asked, class_fields, field, has, stored
 from pantheon_obs.llm.usage.vendors import (
     anthropic,
     any_vendor,
@@ -54,8 +54,8 @@ def of_body(value: Any, reported: Reported) -> Any:
         return False
     model = vars(reported).pop("model", None)  # the requested model, in a stream
     read(body, reported)
-    reported.model = reported.model or text(field(value, "model")) or model
-    reported.finish_reason = reported.finish_reason or text(field(value, "finish_reason"))
+    reported.model = reported.model or as_text(field(value, "model")) or model
+    reported.finish_reason = reported.finish_reason or as_text(field(value, "finish_reason"))
     reported.content = reported.finished = True
     if reported.usage_status != "missing":
         return None
@@ -144,6 +144,10 @@ USAGE: Rows = (
     ("gen_ai.usage.output_tokens", any_vendor.opentelemetry),
 )
 
+_IN_CAMEL_CASE = frozenset(
+    re.sub("_([a-z])", lambda found: found[1].upper(), row[0]) for row in USAGE
+)
+
 
 def read(value: Any, reported: Reported) -> bool:
     """Read a response, a chunk or a usage object; return whether its shape is known."""
@@ -178,7 +182,7 @@ def read_usage(usage: Any, reported: Reported) -> bool:
         return True
     cost = reported.cost
     known = first(USAGE, usage, reported) is not False
-    if not known and type(usage) is dict:
+    if not known and type(usage) is dict and any(name in usage for name in _IN_CAMEL_CASE):
         usage = _in_snake_case(usage)
         known = first(USAGE, usage, reported) is not False
     if not known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.llm.usage.answer import Reported, count
+from pantheon_obs.llm.usage.answer import Reported, as_count
 from pantheon_obs.llm.usage.fields import class_fields, field, has
 from pantheon_obs.llm.usage.shapes import MESSAGES, first, read
 
@@ -71,7 +71,7 @@ def counts_on(usage: Any) -> bool:
 
 
 def usage_so_far(source: Any) -> Any:
-    """Return what the usage of an object counts now; a property may have given another one."""
+    """Return the usage of an object as it is now; a property may have given an earlier one."""
     usage = attached_usage(source)
     return usage() if callable(usage) else usage
 
@@ -111,7 +111,7 @@ def find_usage(read: UsageReader | None, source: Any, attached: Any, *, complete
 
 
 def _begun(tokens: Reported | None) -> Reported | None:
-    """Return the counts of a method that counts while the answer is read, once it has begun."""
+    """Return counts once one of them is above 0."""
     return tokens if tokens and (tokens.input_tokens or tokens.output_tokens) else None
 
 
@@ -133,7 +133,7 @@ def tokens_of(value: Any) -> Reported | None:
     reported = Reported()
     if type(value) is tuple:
         if len(value) == _PAIR:
-            reported.input_tokens, reported.output_tokens = count(value[0]), count(value[1])
+            reported.input_tokens, reported.output_tokens = as_count(value[0]), as_count(value[1])
     else:
         read(value, reported)
     return None if reported.usage_status == "missing" else reported
@@ -169,9 +169,9 @@ def _locals_of(error: BaseException) -> Iterator[Any]:
 
 
 def _has_usage(value: Any) -> bool:
-    """Whether a value is an answer with a usage."""
+    """Whether a value is an answer that has counted tokens; an SDK may hold an empty one."""
     trial = Reported()
     if first(MESSAGES, value, trial) is False:
         return False
     read(value, trial)
-    return trial.usage_status != "missing"
+    return _begun(trial) is not None

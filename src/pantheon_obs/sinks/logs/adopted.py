@@ -26,6 +26,7 @@ class AdoptedFilters:
         adopted.filters = list(handler.filters)
         if logger.parent is None:
             self._of_root.append(adopted)
+        # Each line takes longer where filters run, and those of frameworks only give a verdict.
         elif any(
             type(each).__module__.partition(".")[0] not in _FRAMEWORKS for each in adopted.filters
         ):

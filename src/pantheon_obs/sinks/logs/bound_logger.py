@@ -211,10 +211,7 @@ def entry_of(
         fields["stack"] = "".join(traceback.format_stack(caller(stacklevel))).rstrip("\n")
     if type(event) is not str:
         event = "" if event is None else described(event)
-    entry = Entry(level, event, logger.name, fields, error)
-    if found is not None:
-        entry.traceback = found
-    return entry
+    return Entry(level, event, logger.name, fields, error, traceback=found)
 
 
 def _exception_of(exc_info: object) -> BaseException | None:

@@ -124,17 +124,7 @@ class Recording:
 
     def take(self) -> list[BufferedLine]:
         """Take out all lines, in their order."""
-        taken, lines = [], self.lines
-        with suppress(IndexError):  # all are taken out, perhaps by another thread
-            while True:
-                buffered = lines.popleft()
-                if _all.pop(buffered, buffered) is None:
-                    taken.append(buffered)
-                    self.text -= buffered.text
-                    memory.used -= buffered.text + _BESIDE
-        if not _all:
-            memory.used = 0  # should threads or finalizers ever have disturbed the sum
-        return taken
+        return [buffered for buffered in self.lines.copy() if _take(buffered)]
 
 
 def recording_here() -> Recording | None:
@@ -167,6 +157,8 @@ def _take(buffered: BufferedLine) -> bool:
         buffered.recording.lines.remove(buffered)
     buffered.recording.text -= buffered.text
     memory.used -= buffered.text + _BESIDE
+    if not _all:
+        memory.used = 0  # should threads or finalizers ever have disturbed the sum
     return True
 
 

@@ -13,6 +13,7 @@ from pantheon_obs.core.mistakes import warn_of_problems
 from pantheon_obs.core.parsing import level_number
 from pantheon_obs.core.settings import Settings, resolve
 from pantheon_obs.core.switch import turned_off
+from pantheon_obs.products import ACCESS
 from pantheon_obs.sinks.logs import (
     beside,
     delivery,
@@ -95,7 +96,7 @@ def logging_config(settings: Settings | None = None, **overrides: object) -> dic
         "loggers": {
             **{name: {"level": "NOTSET", "handlers": []} for name in takeover.LOGGERS},
             # If the library is off, no line of ours stands for an access line.
-            **{name: {"propagate": resolved.disabled, "handlers": []} for name in takeover.ACCESS},
+            **{name: {"propagate": resolved.disabled, "handlers": []} for name in ACCESS},
         },
     }
 

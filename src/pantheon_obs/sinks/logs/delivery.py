@@ -45,7 +45,7 @@ def writer(
         return _output.write
     from pantheon_obs.sinks.logs.queued import Queued  # noqa: PLC0415 - only if asked for
 
-    _queue = Queued(_output.write, settings.log_queue_bytes, describe, failed)
+    _queue = Queued(_output.write, _output.is_ready, settings.log_queue_bytes, describe, failed)
     call_at_end(_queue.end)
     _end_with_multiprocessing()
     return _queue.write

@@ -92,7 +92,7 @@ class Emitter:
 
     def _report_dropped(self, dropped: dict[str, int]) -> bytes:
         """Render the report of a queue that had no room for some lines."""
-        pipeline.measure(LinesDropped(levels=dropped))
+        pipeline.emit_measurement(LinesDropped(levels=dropped))
         fields = {"dropped": sum(dropped.values()), "dropped_by_level": dropped}
         return self.render(Entry(logging.WARNING, "log_lines_dropped", "pantheon_obs.logs", fields))
 

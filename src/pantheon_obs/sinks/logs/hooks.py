@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _uncaught = logging.getLogger("pantheon_obs.uncaught")
 _warnings = logging.getLogger("py.warnings")
 
+_PRINTING_SERVERS = tuple(product.name for product in PRODUCTS if product.prints_by_hook)
+
 _before: dict[object, Any] = {}
 """The hooks that ours have replaced."""
 
@@ -74,9 +76,19 @@ def comes_from_command() -> bool:
 
 
 def _main(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if _logs():
+    if _logs() and not _is_of_request(error, traceback):
         _log(logging.CRITICAL, error, where="main")
     _chain(_main, sys.__excepthook__, kind, error, traceback)
+
+
+def _is_of_request(error: BaseException, traceback: TracebackType | None) -> bool:
+    """Whether a server in C reports an exception of a request whose event says more.
+
+    The server's own exception, for a client that has left, has no traceback.
+    """
+    return (traceback is None or is_logged(error)) and any(
+        map(sys.modules.__contains__, _PRINTING_SERVERS)
+    )
 
 
 def _thread(args: threading.ExceptHookArgs) -> None:

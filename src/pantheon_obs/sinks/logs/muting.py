@@ -1,6 +1,6 @@
 """Recognise printing handlers by their behaviour, and keep their lines off the standard streams.
 
-The `write` of the standard streams is replaced by a function that listens, in the thread of a
+The methods of the standard streams are replaced by functions that listen, in the thread of a
 watched handler only; other threads, and all other code of this thread, print as ever.
 """
 
@@ -10,18 +10,19 @@ import logging
 import re
 import sys
 from contextlib import contextmanager, suppress
-from threading import get_ident
+from threading import local
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, ref
 
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.undoable import Patch
+from pantheon_obs.products import ACCESS
+from pantheon_obs.sinks.logs.handler import known_loggers
 from pantheon_obs.sinks.logs.odd import is_of_logging
 from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
     Heard = list[tuple[Callable[[Any], Any], Any]]
 
@@ -37,8 +38,8 @@ _HANDLE = compile(
     "exec",
 )
 
-_hearing: dict[int, Heard | None] = {}
-"""By the id of a thread, the writes and their texts while a handler runs; None lets them pass."""
+_hearing = local()
+"""Its `heard` has the writes and their texts while a handler runs in this thread; else None."""
 
 _tapped: dict[tuple[int, str], Patch] = {}
 """Ours in place of the methods of streams, by the stream's id and the method's name."""
@@ -52,16 +53,14 @@ def may_print(handler: logging.Handler) -> bool:
     return not all(is_of_logging(getattr(kind, name, None)) for name in ("emit", "handle"))
 
 
-def mute(handler: logging.Handler, on_print: Callable[[logging.Handler], None]) -> None:
+def mute(handler: logging.Handler) -> None:
     """Keep the lines of a handler off the standard streams, from its first record on.
 
     A handler that writes nothing there with its first record is left alone from then on.
-    `on_print` is called for a handler that prints, before the record goes on to other handlers.
     """
     if handler in _watched:
         return
-    watching = _Watching(handler, on_print)
-    made: dict[str, Any] = {"given": handler.handle, "watching": watching}
+    made: dict[str, Any] = {"given": handler.handle, "watching": _Watching(handler)}
     exec(_HANDLE, made)  # noqa: S102 - the text above
     handler.handle = made["handle"]  # type: ignore[method-assign]
     _watched.add(handler)
@@ -70,31 +69,45 @@ def mute(handler: logging.Handler, on_print: Callable[[logging.Handler], None]) 
 class _Watching:
     """Listens while a handler handles a record, and judges the text that it has written."""
 
-    def __init__(
-        self, handler: logging.Handler, on_print: Callable[[logging.Handler], None]
-    ) -> None:
+    def __init__(self, handler: logging.Handler) -> None:
         self._handler = ref(handler)
-        self._on_print = on_print
         self._prints = False
 
     @contextmanager
     def __call__(self, record: logging.LogRecord) -> Iterator[None]:
         """Listen to one record's handling."""
-        with _listening() as heard:
+        for name in _STREAMS:
+            _tap(getattr(sys, name))
+        heard: Heard = []
+        outer, _hearing.heard = getattr(_hearing, "heard", None), heard
+        try:
             yield
+        finally:
+            _hearing.heard = outer
+            self._judge(record, heard)
+
+    def _judge(self, record: logging.LogRecord, heard: Heard) -> None:
+        """Drop the line of a record; write any other text."""
+        text = "".join(described(part) for _, part in heard)
+        is_line = bool(heard) and _is_line_of(record, text)
+        if not is_line:
+            for write, part in heard:
+                write(part)
         handler = self._handler()
-        if handler is None:
+        if handler is None or self._prints:
             return
-        if heard:
-            text = "".join(described(part) for _, part in heard)
-            if not _is_line_of(record, text):
-                for write, part in heard:
-                    write(part)
-            elif not self._prints:
-                self._prints = True
-                self._on_print(handler)
-        elif not self._prints:
+        if is_line:
+            self._prints = True
+            _reveal(handler)
+        elif not heard:
             unmute(handler)
+
+
+def _reveal(handler: logging.Handler) -> None:
+    """Let the records of a silenced handler's loggers, this one too, reach our handler."""
+    for logger in known_loggers():
+        if handler in logger.handlers and logger.name not in ACCESS:
+            logger.propagate = True
 
 
 def unmute(handler: logging.Handler) -> None:
@@ -102,7 +115,7 @@ def unmute(handler: logging.Handler) -> None:
     _watched.discard(handler)
     with suppress(KeyError):
         del handler.__dict__["handle"]
-    if not (_watched or _hearing):
+    if not _watched:
         _untap()
 
 
@@ -126,23 +139,6 @@ def _is_line_of(record: logging.LogRecord, text: str) -> bool:
     return 2 * sum(word in text for word in words) >= len(words)
 
 
-@contextmanager
-def _listening() -> Iterator[Heard]:
-    thread = get_ident()
-    outer = _hearing.get(thread)
-    for name in _STREAMS:
-        _tap(getattr(sys, name))
-    heard: Heard = []
-    _hearing[thread] = heard
-    try:
-        yield heard
-    finally:
-        if outer is None:
-            _hearing.pop(thread, None)
-        else:
-            _hearing[thread] = outer
-
-
 def _tap(stream: Any) -> None:  # noqa: ANN401 - any stream
     """Put ours in place of a stream's methods, unless it is there or cannot be replaced."""
     buffer = getattr(stream, "buffer", None)
@@ -157,15 +153,16 @@ def _tap(stream: Any) -> None:  # noqa: ANN401 - any stream
                 _tapped[id(target), name] = Patch(target, name, ours)
 
 
-# These functions bind all that they use: a stream is still flushed when the modules are gone.
+# These functions bind all that they use: a stream may be used when the modules are gone.
 
 
 def _hear(original: Callable[..., Any]) -> Callable[..., Any]:
-    hearing, thread, frame = _hearing, get_ident, sys._getframe  # noqa: SLF001 - for each text
+    hearing, frame = _hearing, sys._getframe  # noqa: SLF001 - for each text
 
     def write(text: Any, *rest: Any) -> Any:  # noqa: ANN401 - as the stream takes it
-        heard = hearing.get(thread())
-        if heard is None or _is_ours(frame(1)):
+        heard = getattr(hearing, "heard", None)
+        # Ours is the line of another record, which the handler has logged.
+        if heard is None or str(frame(1).f_globals.get("__name__")).startswith("pantheon_obs."):
             return original(text, *rest)
         heard.append((original, text))
         return len(text)
@@ -173,24 +170,15 @@ def _hear(original: Callable[..., Any]) -> Callable[..., Any]:
     return write
 
 
-def _is_ours(frame: FrameType) -> bool:
-    """Whether this library writes: the line of another record, which a handler has logged."""
-    return str(frame.f_globals.get("__name__")).startswith("pantheon_obs.")
-
-
 def _let_through(original: Callable[..., Any]) -> Callable[..., Any]:
     """Flush: the texts that it brings from the stream to its buffer were let through before."""
-    hearing, thread = _hearing, get_ident
+    hearing = _hearing
 
     def flush() -> None:
-        heard = hearing.get(thread())
-        if heard is None:
-            original()
-            return
-        hearing[thread()] = None
+        heard, hearing.heard = getattr(hearing, "heard", None), None
         try:
             original()
         finally:
-            hearing[thread()] = heard
+            hearing.heard = heard
 
     return flush

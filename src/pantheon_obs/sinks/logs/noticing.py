@@ -11,7 +11,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.guard import report
+from pantheon_obs.core.guard import Guard
 from pantheon_obs.sinks.logs.entry import placed
 from pantheon_obs.sinks.logs.odd import is_of_logging, level_of
 from pantheon_obs.sinks.logs.records import place_context
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 _Logger, _Record = logging.Logger, logging.LogRecord
 
+_handler_guard = Guard("new handler")
+_context_guard = Guard("record's context")
+
 make_record: Any = None
 call_handlers: Any = None
 """The methods of loggers while nobody has replaced them, else None; compared for each line."""
-
-_plain_classes: set[type[logging.Logger]] = set()
 
 _alone: list[logging.Handler] | None = None
 """Our handler; None while it is not installed."""
@@ -50,7 +51,6 @@ def look_at_methods() -> None:
     own = all(map(is_of_logging, (_Logger.makeRecord, _Logger.handle, _Record.getMessage)))
     make_record = _Logger.makeRecord if own else None
     call_handlers = _Logger.callHandlers if is_of_logging(_Logger.callHandlers) else None
-    _plain_classes.clear()
 
 
 def handlers_of(logger: logging.Logger) -> list[logging.Handler]:
@@ -62,21 +62,10 @@ def handlers_of(logger: logging.Logger) -> list[logging.Handler]:
     return logger.handlers + handlers_of(logger.parent)
 
 
-def keeps_methods(kind: type[logging.Logger]) -> bool:
-    """Whether a class of loggers has no way of its own to make and handle records."""
-    names = ("makeRecord", "handle", "filter", "callHandlers")
-    if kind not in _plain_classes and all(
-        getattr(kind, name) is getattr(_Logger, name) for name in names
-    ):
-        _plain_classes.add(kind)
-    return kind in _plain_classes
-
-
 def uninstall() -> None:
     """Leave loggers alone."""
     global _alone, make_record, call_handlers  # noqa: PLW0603 - as above
     _alone = make_record = call_handlers = None
-    _plain_classes.clear()
     placed.clear()
     if _Logger.__dict__.get("filter") is _filter:
         del _Logger.filter
@@ -85,7 +74,8 @@ def uninstall() -> None:
 def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: ANN401 - as the filters answer
     """Run a logger's filters as logging does, after a look at its handlers."""
     if handlers_of(self) != _alone and _look_at_handlers(self):
-        _add_context(record)
+        with _context_guard:  # another library's variables may be anything
+            place_context(record)
     passed: Any = True
     if self.filters:
         passed = logging.Filterer.filter(self, record)
@@ -93,11 +83,8 @@ def _filter(self: logging.Logger, record: logging.LogRecord) -> Any:  # noqa: AN
         record = passed if isinstance(passed, logging.LogRecord) else given  # since Python 3.12
         if given in placed:
             placed[record] = placed[given]
-    try:
-        is_odd = type(record.levelno) is not int or record.levelno < 0
-    except AttributeError:
-        is_odd = True
-    if is_odd:  # a mistake: logging compares it
+    level = getattr(record, "levelno", None)
+    if type(level) is not int or level < 0:  # a mistake: logging compares it
         with suppress(AttributeError):  # a factory may even have made something else
             record.levelno = level_of(record)
     return passed
@@ -109,16 +96,7 @@ def _look_at_handlers(logger: logging.Logger) -> bool:
     node: logging.Logger | None = logger if _alone is not None else None
     while node is not None:
         if node.handlers and node.handlers != _alone:
-            try:
+            with _handler_guard:  # a handler may be any object
                 others = _notice(node) or others
-            except Exception as error:  # noqa: BLE001 - a handler may be any object
-                report("new handler", error)
         node = node.parent if node.propagate else None
     return others
-
-
-def _add_context(record: logging.LogRecord) -> None:
-    try:
-        place_context(record)
-    except Exception as error:  # noqa: BLE001 - another library's variables may be anything
-        report("record's context", error)

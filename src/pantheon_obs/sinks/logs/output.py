@@ -68,7 +68,9 @@ class Output:
         line is kept until that write has ended.
         """
         if not self._lock.acquire(False):  # noqa: FBT003 - its only name is too slow
-            self._wait_for_lock()
+            if os.getpid() != self._process:  # a server in C has forked, behind Python's back, and
+                self.after_fork()  # the child has no thread that would release the lock
+            self._lock.acquire()
         try:
             if self._writing:
                 self._waiting.append(line)
@@ -83,11 +85,13 @@ class Output:
         finally:
             self._lock.release()
 
-    def _wait_for_lock(self) -> None:
-        """Wait for a line of another thread, unless that thread has not survived a fork."""
-        if os.getpid() != self._process:  # a server in C has forked, behind Python's back
-            self.after_fork()
-        self._lock.acquire()
+    def is_ready(self, line: bytes) -> bool:
+        """Whether a line need not wait for the reader now, as far as one can tell."""
+        if self._descriptor is None or len(line) > _ATOMIC or _locks is None:
+            return False
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        return bool(poll.poll(0))
 
     def _write_waiting(self, line: bytes) -> None:
         """Write the lines that were logged while a line was written, until none is left."""
@@ -227,14 +231,13 @@ def _flush_patiently(stream: Any) -> None:  # noqa: ANN401 - any stream, or None
             stream.flush()
         except BlockingIOError:
             select.select([], [stream], [])
+            continue
         except RuntimeError:  # a signal handler's line, in the middle of a print
-            return
+            pass
         except AttributeError:  # print() asks for no more than write()
             if hasattr(stream, "flush"):
                 raise
-            return
-        else:
-            return
+        return
 
 
 def _write_text(stream: TextIO, line: bytes) -> None:

@@ -14,7 +14,6 @@ from pantheon_obs.sinks.logs.handler import ObsHandler
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable
 
 _STANDARD_DESCRIPTORS = (1, 2)
 _STANDARD_FILES = frozenset(
@@ -33,11 +32,10 @@ def is_judged(handler: logging.Handler) -> bool:
     return _JUDGED in getattr(handler, "__dict__", {})
 
 
-def silence(handler: logging.Handler, on_print: Callable[[logging.Handler], None]) -> bool:
+def silence(handler: logging.Handler) -> bool:
     """Keep a handler from printing; return whether it does nothing else and can be removed.
 
-    A handler with its own `emit` is judged at its first record, and `on_print` is called if it
-    prints.
+    A handler with its own `emit` is judged at its first record.
     """
     if handler in _silenced:  # it may be on several loggers, as Litestar's is
         return True
@@ -53,7 +51,7 @@ def silence(handler: logging.Handler, on_print: Callable[[logging.Handler], None
         return True
     stream: object = getattr(handler, "stream", None)
     if muting.may_print(handler) if stream is None else type(stream).__module__ != "_io":
-        muting.mute(handler, on_print)  # a stream that is no file may be a tee
+        muting.mute(handler)  # a stream that is no file may be a tee
     return False
 
 

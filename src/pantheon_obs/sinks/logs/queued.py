@@ -19,6 +19,7 @@ from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.context import current_trace_id
 from pantheon_obs.core.native import is_forked_later, thread, threads_are_greenlets
 from pantheon_obs.products import WORKER_NUMBERS
 from pantheon_obs.sinks.logs.entry import LEVEL_NAMES
@@ -39,25 +40,27 @@ _CONTROL = len(_LANES) + 1  # nothing is dropped from the last lane
 class Queued:
     """Hands lines to a thread that writes them, and counts the lines that it drops.
 
-    `limit` is in bytes. `describe` makes the line that reports how many lines of each level were
-    dropped, and `failed` takes the exceptions that `write` raises in the thread.
+    `write` writes one line, and `is_ready` says whether it would do so without waiting. `limit` is
+    in bytes. `describe` makes the line that reports how many lines of each level were dropped, and
+    `failed` takes the exceptions that `write` raises in the thread.
     """
 
     def __init__(
         self,
         write: Callable[[bytes], None],
+        is_ready: Callable[[bytes], bool],
         limit: int,
         describe: Callable[[dict[str, int]], bytes],
         failed: Callable[[Exception], None],
     ) -> None:
         self._write = write
+        self._is_ready = is_ready
         self._limit = limit
         self._describe = describe
         self._failed = failed
         self._ending = False
         self._patience = PATIENCE
         self.after_fork()
-        self._start()
 
     def after_fork(self) -> None:
         """Begin afresh in a child process: the queued lines are its parent's to write."""
@@ -81,9 +84,11 @@ class Queued:
             return
         self._notice_fork()
         with self._lock:
-            if not self._start():
-                self._write(line)
-                return
+            if not self._is_started:
+                if self._may_be_forked(line):
+                    self._write(line)
+                    return
+                self._start()
             lane = bisect_right(_LANES, level)
             if self._has_room(len(line), lane):
                 self._accepted += len(line)
@@ -122,15 +127,23 @@ class Queued:
         if os.getpid() != self._process:
             self.after_fork()
 
-    def _start(self) -> bool:
-        """Start the thread, and return whether it runs: lines are written directly without it."""
-        if not self._is_started and not is_forked_later(WORKER_NUMBERS):
-            if threads_are_greenlets():
-                thread.start_new_thread(self._run, ())
-            else:
-                Thread(target=self._run, name="pantheon-obs-logs", daemon=True).start()
-            self._is_started = True
-        return self._is_started
+    def _may_be_forked(self, line: bytes) -> bool:
+        """Whether no thread may run yet, because a server in C may load the application and fork.
+
+        A thread that wants the interpreter's lock at that moment leaves the lock's condition
+        variable such that the child waits for it for good. So lines from before the first trace
+        are written directly, unless they would have to wait.
+        """
+        return is_forked_later(WORKER_NUMBERS) or (
+            not current_trace_id.get() and self._is_ready(line)
+        )
+
+    def _start(self) -> None:
+        if threads_are_greenlets():
+            thread.start_new_thread(self._run, ())
+        else:
+            Thread(target=self._run, name="pantheon-obs-logs", daemon=True).start()
+        self._is_started = True
 
     def _put(self, lane: int, level: int, item: object) -> None:
         self._lanes[lane].append((next(self._numbers), level, item))

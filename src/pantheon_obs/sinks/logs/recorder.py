@@ -15,7 +15,7 @@ from logging import ERROR, WARNING, LogRecord
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.events import TaskFinished, WebsocketFinished
-from pantheon_obs.core.guard import report
+from pantheon_obs.core.guard import Guard
 from pantheon_obs.core.parsing import level_number
 from pantheon_obs.sinks.logs import odd
 from pantheon_obs.sinks.logs.buffer import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.emitter import Writer
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
+_guard = Guard("recorder")
 _RECORDED: Final = {"recorded": True}
 _ATTRIBUTES = len(vars(LogRecord("", 0, "", 0, "", (), None)))  # attributes of a record
 _WHOLE = 1 << 64
@@ -158,19 +159,16 @@ class Recorder(Emitter):
         self, lines: list[BufferedLine], marks: Mapping[str, Any], *, all_levels: bool = False
     ) -> None:
         for buffered in lines:
-            try:
+            with _guard:  # the other lines are still to be written
                 entry = buffered.line
                 if not isinstance(entry, Entry):
-                    error = odd.error_in(entry.exc_info) if entry.exc_info else None
-                    entry = entry_from(entry, error)
+                    entry = entry_from(entry, odd.error_in(entry.exc_info))
                 if all_levels or entry.level >= self.level:
                     entry.trace_id = entry.trace_id or buffered.recording.trace_id
                     if entry.bound is None:
                         entry.bound = buffered.bound
                     # Not in this context, which may have fields of its own.
                     Context().run(super().emit, _marked(entry, marks))
-            except Exception as failure:  # noqa: BLE001 - the other lines are still to be written
-                report("recorder", failure)
 
 
 class RecordingSink(LogSink):

@@ -33,7 +33,6 @@ from pantheon_obs.sinks.logs.structlog_run import (
     LoggingRun,
     Run,
     is_console,
-    renderers,
     standard_logger,
 )
 
@@ -75,7 +74,6 @@ def uninstall() -> None:
     for factory, make in _FACTORIES.items():
         factory.__call__ = make
     _configured.clear()
-    renderers.clear()
     passed_on.events.clear()
     bound_logger.handler = None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -28,8 +27,13 @@ _ADDED = ("timestamp", "level", "logger", "exception")
 
 _output: Any = sys.modules[structlog.PrintLogger.__module__]
 
-renderers: set[type] = set()
-"""Classes of structlog itself that render an event and do nothing else."""
+# They render an event and do nothing else.
+_RENDERERS = (
+    structlog.processors.JSONRenderer,
+    structlog.processors.KeyValueRenderer,
+    structlog.processors.LogfmtRenderer,
+    structlog.dev.ConsoleRenderer,
+)
 
 
 class Run:
@@ -67,14 +71,10 @@ class Run:
 
     def _needed(self, processors: tuple[Any, ...]) -> tuple[Any, ...]:
         """Leave out a renderer of structlog's own: our line does not need it."""
-        return processors[:-1] if processors and type(processors[-1]) in renderers else processors
+        return processors[:-1] if processors and type(processors[-1]) in _RENDERERS else processors
 
     def end(self, result: object) -> Call:
         """Write the line of the event, after the processors."""
-        if not isinstance(result, Mapping) and self.processors:
-            kind = type(self.processors[-1])
-            if kind is not FunctionType and kind.__module__.startswith("structlog."):
-                renderers.add(kind)
         logger, entry = self._read(result)
         if logger.isEnabledFor(entry.level):
             if not self._is_awaited:  # the wrapper class goes on to call its logger by itself
@@ -103,11 +103,9 @@ class Run:
         if args := fields.pop("positional_args", None):  # of structlog.stdlib.BoundLogger
             event = bound_logger.interpolated(event, args, fields)
         fields["exc_info"] = self._exc_info
-        level = bound_logger.level_named(added.get("level")) or bound_logger.level_named(
-            self._method
-        )
+        levels = map(bound_logger.level_named, (added.get("level"), self._method))
+        level = next(filter(None, levels), logging.INFO)
         logger = standard_logger(self._logger, added.get("logger"))
-        level = level or logging.INFO
         self._stacklevel = bound_logger.stacklevel_in(fields)
         return logger, bound_logger.entry_of(logger, level, event, fields, self._stacklevel)
 

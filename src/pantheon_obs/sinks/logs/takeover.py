@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.undoable import Patch
-from pantheon_obs.products import PRODUCTS
+from pantheon_obs.products import ACCESS, PRODUCTS
 from pantheon_obs.sinks.logs import muting
 from pantheon_obs.sinks.logs.handler import known_loggers
 from pantheon_obs.sinks.logs.printing import handlers_behind, is_judged, prints, silence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pantheon_obs.sinks.logs.handler import ObsHandler
 
 LOGGERS = tuple(name for product in PRODUCTS for name in product.loggers)
-ACCESS = tuple(name for product in PRODUCTS for name in product.access)
 _DEFAULTS = {
     name: product.default_level
     for product in PRODUCTS
@@ -160,19 +159,12 @@ def _drop_late(record: logging.LogRecord) -> bool:
 def _strip(logger: logging.Logger) -> bool:
     """Remove the handlers of a logger that print; return whether there were any."""
     others = [other for other in logger.handlers if other is not _ours]
-    printing = [other for other in others if silence(other, _reveal)]
+    printing = list(filter(silence, others))
     for other in printing:
         logger.removeHandler(other)
         if _ours is not None:
             _ours.adopt(logger, other)
     return bool(printing)
-
-
-def _reveal(handler: logging.Handler) -> None:
-    """Let the records of a silenced handler's loggers reach our handler."""
-    for logger in known_loggers():
-        if handler in logger.handlers and logger.name not in ACCESS:
-            logger.propagate = True
 
 
 def _silence_writer(module: str, name: str, method: str) -> None:

@@ -15,6 +15,7 @@ from importlib import import_module
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.guard import report
 from pantheon_obs.sinks.metrics.exemplars import SUFFIX
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Folder:
     def _added_up(self, kind: str, names: list[str]) -> tuple[str, str] | None:
         """Write the sum of a dead process's files and of those before; name the new and old sum."""
         files = [self.path / name for name in names if name.startswith(f"{kind}_")]
+        files = list(filter(is_readable, files))
         if not files:
             return None
         mmap_dict = import_module("prometheus_client.mmap_dict")
@@ -133,6 +135,18 @@ class Folder:
                 sums.write_value(key, sample.value, 0.0)
         sums.close()
         return made, total
+
+
+def is_readable(file: Path) -> bool:
+    """Whether a file has metrics; one that a process was just making is empty."""
+    collector = import_module("prometheus_client.multiprocess").MultiProcessCollector
+    try:
+        if file.stat().st_size:
+            collector.merge([str(file)])
+            return True
+    except Exception as error:  # noqa: BLE001 - it may contain anything
+        report("metrics folder", error)
+    return False
 
 
 def _is_free(owner: Path) -> bool:

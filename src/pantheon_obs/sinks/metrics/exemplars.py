@@ -114,7 +114,8 @@ class Histogram:
         self._buckets: list[Any] = child._buckets  # noqa: SLF001
         self._counts = [bucket.inc for bucket in self._buckets]
         self._sum = child._sum.inc  # noqa: SLF001
-        self._key = key
+        shown = import_module("prometheus_client.utils").floatToGoString
+        self._keys = [(*key, shown(bound)) for bound in self._bounds]
         self._file = file
 
     def observe(self, seconds: float, trace_id: str = "") -> None:
@@ -128,13 +129,13 @@ class Histogram:
             self._buckets[bucket].kept = seconds, time(), trace_id
         else:
             try:
-                self._file.keep((*self._key, bucket), seconds, trace_id)
+                self._file.keep(self._keys[bucket], seconds, trace_id)
             except Exception as error:  # noqa: BLE001 - the folder may be gone
                 report("exemplars", error)
 
 
 def read(folder: Path) -> dict[tuple[Any, ...], Kept]:
-    """Read the newest exemplar of each bucket: by metric, label values and number of the bucket."""
+    """Read the newest exemplar of each bucket: by metric, label values and upper bound."""
     found: dict[tuple[Any, ...], Kept] = {}
     for path in folder.glob(f"*{SUFFIX}"):
         with _guard:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core.guard import report
+from pantheon_obs.sinks.metrics.dead import is_readable
 from pantheon_obs.sinks.metrics.exemplars import read
 from pantheon_obs.sinks.metrics.table import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pantheon_obs.sinks.metrics.dead import Folder
     from pantheon_obs.sinks.metrics.exemplars import Kept
+    from pantheon_obs.sinks.metrics.table import Row
 
 _ROWS = {row.name: row for row in TABLE if row.buckets}
 
@@ -37,10 +37,8 @@ class JoinedCollector:
         for metric in metrics:
             row = _ROWS.get(metric.name)
             if row is not None and exemplars:
-                numbers = {float(bound): index for index, bound in enumerate(row.buckets)}
                 metric.samples = [
-                    self._with_exemplar(sample, metric.name, row.labels, numbers, exemplars)
-                    for sample in metric.samples
+                    self._with_exemplar(sample, row, exemplars) for sample in metric.samples
                 ]
             yield metric
 
@@ -48,32 +46,12 @@ class JoinedCollector:
         try:
             return [*self._collector.collect()]
         except Exception:  # noqa: BLE001 - it reads all that ends in `.db`, whoever has made it
-            files = filter(self._is_readable, self._folder.path.glob("*.db"))
+            files = filter(is_readable, self._folder.path.glob("*.db"))
             return [*self._collector.merge(map(str, files))]
 
-    def _is_readable(self, file: Path) -> bool:
-        """Whether a file has metrics; a file that a worker is just making is empty."""
-        try:
-            if file.stat().st_size:
-                self._collector.merge([str(file)])
-                return True
-        except Exception as error:  # noqa: BLE001 - it may contain anything
-            report("metrics folder", error)
-        return False
-
-    def _with_exemplar(
-        self,
-        sample: Any,  # noqa: ANN401 - of prometheus_client
-        name: str,
-        labels: tuple[str, ...],
-        numbers: dict[float, int],
-        exemplars: dict[tuple[Any, ...], Kept],
-    ) -> Any:  # noqa: ANN401 - as above
-        if not sample.name.endswith("_bucket"):
-            return sample
-        bucket = numbers.get(float(sample.labels["le"]), len(numbers))
-        values = (sample.labels[label] for label in labels)
-        kept = exemplars.get((name, *values, bucket))
+    def _with_exemplar(self, sample: Any, row: Row, exemplars: dict[tuple[Any, ...], Kept]) -> Any:  # noqa: ANN401 - of prometheus_client
+        values = (sample.labels[label] for label in row.labels)
+        kept = exemplars.get((row.name, *values, sample.labels.get("le")))  # a bucket's bound
         if kept is None:
             return sample
         exemplar = self._exemplar({"trace_id": kept.trace_id}, kept.value, kept.moment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from functools import cache
 from socketserver import TCPServer, ThreadingMixIn
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
@@ -67,15 +66,9 @@ def listen(port: int) -> None:
     with _lock:
         if port in _ports:
             return
-        _prepare_for_forks()
         _ports[port] = server = _bound(port)
         if server is not None:
             Thread(target=server.serve_forever, name=f"metrics_port {port}", daemon=True).start()
-
-
-@cache
-def _prepare_for_forks() -> None:
-    on_fork(before=_answering.acquire, after_in_parent=_answering.release, after_in_child=_leave)
 
 
 def _bound(port: int) -> _Server | None:
@@ -117,3 +110,6 @@ def reset() -> None:
         server.shutdown()
         server.server_close()
     _ports.clear()
+
+
+on_fork(before=_answering.acquire, after_in_parent=_answering.release, after_in_child=_leave)

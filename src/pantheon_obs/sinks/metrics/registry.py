@@ -144,13 +144,13 @@ def _maker(sdk: ModuleType) -> Callable[[Row], Metric]:
         kind_of_value = values.MultiProcessValue(_folder.name)
 
     def make(row: Row) -> Metric:
-        options: dict[str, Any] = {}
+        parts = row.name, row.meaning, row.labels
         if row.buckets:
-            options["buckets"] = row.buckets
-        if row.joined:
-            options["multiprocess_mode"] = row.joined
-        kind = getattr(sdk, row.kind.capitalize())
-        metric = kind(row.name, row.meaning, row.labels, registry=_registry, **options)
+            metric = sdk.Histogram(*parts, buckets=row.buckets, registry=_registry)
+        elif row.joined:
+            metric = sdk.Gauge(*parts, multiprocess_mode=row.joined, registry=_registry)
+        else:
+            metric = sdk.Counter(*parts, registry=_registry)
         _metrics.append(metric)
         children: dict[tuple[str, ...], Any] = {}
 

@@ -11,14 +11,13 @@ from functools import partial
 from logging import INFO, getLogger
 from typing import TYPE_CHECKING, Any
 
-from pantheon_obs.core import outlived
-from pantheon_obs.core.context import is_apart
 from pantheon_obs.core.events import (
     LlmCallFinished,
     RequestFinished,
     TaskFinished,
     WebsocketFinished,
 )
+from pantheon_obs.core.finalizers import in_finalizer
 from pantheon_obs.core.measurements import CheckEnded, LinesDropped, TelemetryFailed
 from pantheon_obs.core.outcome import FAILED
 from pantheon_obs.sinks.metrics import labels, table
@@ -141,7 +140,7 @@ class MetricsSink:
 
     def _may_wait(self) -> bool:
         """Whether this is no finalizer: only then a lock may be waited for."""
-        if (outlived.collecting and outlived.in_collection()) or is_apart():
+        if in_finalizer():
             return False
         if self._waiting:
             self.catch_up()

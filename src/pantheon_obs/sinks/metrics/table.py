@@ -6,7 +6,7 @@ https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetric
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 STABLE = "OpenTelemetry semantic conventions 1.45, stable"
 GEN_AI = "OpenTelemetry semantic-conventions-genai 0.1.0, in development"
@@ -24,9 +24,11 @@ _CALL = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"
 
 
 class Row(NamedTuple):
-    """One metric; the multi-process mode of a gauge says how the workers' values are joined."""
+    """One metric: a histogram if it has buckets, a gauge if `joined` is set, else a counter.
 
-    kind: Literal["histogram", "counter", "gauge"]
+    `joined` is the multi-process mode of a gauge: how the workers' values are joined.
+    """
+
     name: str
     meaning: str
     labels: tuple[str, ...]
@@ -37,11 +39,10 @@ class Row(NamedTuple):
 
 def _tokens(kind: str, meaning: str) -> Row:
     name = f"gen_ai_client_inference_usage_{kind}_tokens_total"
-    return Row("counter", name, f"{meaning} of LLM calls.", _CALL, GEN_AI)
+    return Row(name, f"{meaning} of LLM calls.", _CALL, GEN_AI)
 
 
 REQUEST_DURATION = Row(
-    "histogram",
     "http_server_request_duration_seconds",
     "Duration of HTTP requests, to the last byte of the response.",
     (_METHOD, _ROUTE, "http_response_status_code", "error_type"),
@@ -49,7 +50,6 @@ REQUEST_DURATION = Row(
     _REQUEST_SECONDS,
 )
 ACTIVE_REQUESTS = Row(
-    "gauge",
     "http_server_active_requests",
     "HTTP requests that are being served.",
     (_METHOD,),
@@ -57,21 +57,18 @@ ACTIVE_REQUESTS = Row(
     joined="livesum",
 )
 FIRST_BYTE = Row(
-    "histogram",
     "http_server_time_to_first_byte_seconds",
     "Time to the first byte of the bodies that are streamed.",
     (_METHOD, _ROUTE),
     buckets=_REQUEST_SECONDS,
 )
 WEBSOCKET_DURATION = Row(
-    "histogram",
     "http_server_websocket_duration_seconds",
     "Duration of websocket connections.",
     (_ROUTE, "close_code"),
     buckets=_WEBSOCKET_SECONDS,
 )
 DATABASE_DURATION = Row(
-    "histogram",
     "db_client_operation_duration_seconds",
     "Duration of database statements within requests and tasks.",
     ("db_system_name",),
@@ -79,7 +76,6 @@ DATABASE_DURATION = Row(
     _DATABASE_SECONDS,
 )
 OUTGOING_DURATION = Row(
-    "histogram",
     "http_client_request_duration_seconds",
     "Duration of outgoing requests, until the response's headers are there.",
     (_METHOD, "http_response_status_code", "server_address"),
@@ -87,7 +83,6 @@ OUTGOING_DURATION = Row(
     _REQUEST_SECONDS,
 )
 CALL_DURATION = Row(
-    "histogram",
     "gen_ai_client_inference_duration_seconds",
     "Duration of LLM calls.",
     (*_CALL, "error_type"),
@@ -95,7 +90,6 @@ CALL_DURATION = Row(
     _MODEL_SECONDS,
 )
 FIRST_CHUNK = Row(
-    "histogram",
     "gen_ai_client_inference_time_to_first_chunk_seconds",
     "Time to the first chunk of the LLM calls that are streamed.",
     _CALL,
@@ -107,37 +101,32 @@ OUTPUT_TOKENS = _tokens("output", "Tokens in the answers")
 CACHE_READ_TOKENS = _tokens("cache_read_input", "Tokens read from a provider's cache")
 CACHE_WRITE_TOKENS = _tokens("cache_write_input", "Tokens written to a provider's cache")
 REASONING_TOKENS = _tokens("reasoning_output", "Reasoning tokens in the answers")
-COST = Row("counter", "pantheon_llm_cost_usd_total", "Cost of LLM calls in US dollars.", _CALL)
-CALLS = Row("counter", "pantheon_llm_calls_total", "LLM calls.", (*_CALL, "outcome"))
+COST = Row("pantheon_llm_cost_usd_total", "Cost of LLM calls in US dollars.", _CALL)
+CALLS = Row("pantheon_llm_calls_total", "LLM calls.", (*_CALL, "outcome"))
 TASK_DURATION = Row(
-    "histogram",
     "pantheon_tasks_duration_seconds",
     "Duration of the tries of background tasks.",
     ("task", "state"),
     buckets=_TASK_SECONDS,
 )
 CHECK_STATUS = Row(
-    "gauge",
     "pantheon_health_check_status",
     "Whether a health check passes: 1 or 0; of several workers the worst counts.",
     ("check",),
     joined="livemin",
 )
 CHECK_DURATION = Row(
-    "histogram",
     "pantheon_health_check_duration_seconds",
     "Duration of health checks.",
     ("check",),
     buckets=_REQUEST_SECONDS,
 )
 LINES_DROPPED = Row(
-    "counter",
     "pantheon_log_lines_dropped_total",
     "Log lines that the queue had no room for.",
     ("level",),
 )
 TELEMETRY_FAILURES = Row(
-    "counter",
     "pantheon_telemetry_failures_total",
     "Exceptions of this library, which the application does not see.",
     ("site",),

@@ -37,7 +37,8 @@ class Claim:
     The names are private to sentry_sdk: without them no data is known to be the request's.
     """
 
-    def __init__(self, scope: Any, root_span: str | None) -> None:  # noqa: ANN401 - Sentry's
+    def __init__(self, trace: Trace, scope: Any, root_span: str | None) -> None:  # noqa: ANN401 - Sentry's
+        self.trace = trace
         self.root_span = root_span
         self.sentry_traces: set[str] = set()  # Sentry's ids of the request's trace
         self._scope: Any = scope
@@ -46,6 +47,12 @@ class Claim:
         self._added: list[dict[str, Any]] = []
         self._seen = datetime.min.replace(tzinfo=UTC)
         self._other_trace = ""  # of the work that outlives it
+
+    def is_left(self) -> bool:
+        """Whether this code has left the request whose scope it has: by its end or `untraced`."""
+        current = current_trace.get()
+        is_untraced = current is not None and not current.trace_id and current.outer is not None
+        return is_untraced or bool(self.trace.ended)
 
     def settle(self) -> None:
         """Remember the added data, and drop the scope, which refers to this object."""
@@ -112,27 +119,20 @@ def _is_after(crumb: dict[str, Any], moment: datetime) -> bool:
     return not isinstance(left, datetime) or left > moment
 
 
-def claims_on(scope: Any) -> Iterator[tuple[Trace, Claim]]:  # noqa: ANN401 - Sentry's
-    """Yield the traces that have claimed a scope, or the scope that it is a copy of."""
+def claims_on(scope: Any) -> Iterator[Claim]:  # noqa: ANN401 - Sentry's
+    """Yield the claims on a scope, or on the scope that it is a copy of."""
     for processor in getattr(scope, "_event_processors", ()):
-        arguments: Any = getattr(processor, "args", ())
-        if len(arguments) == 2 and isinstance(arguments[1], Claim):  # noqa: PLR2004 - trace and claim
-            yield arguments
-
-
-def is_outside(trace: Trace) -> bool:
-    """Whether this code has left a request whose scope it has: by its end, or by `untraced`."""
-    current = current_trace.get()
-    is_untraced = current is not None and not current.trace_id and current.outer is not None
-    return is_untraced or bool(trace.ended)
+        claimed = next(iter(getattr(processor, "args", ())), None)
+        if isinstance(claimed, Claim):
+            yield claimed
 
 
 def left_by_others() -> list[Claim]:
     """Find the claims on this scope of requests that this code has left, except its own trace."""
     scope = sys.modules["sentry_sdk"].get_isolation_scope()
-    left = [each for each in claims_on(scope) if is_outside(each[0])]
+    left = [claimed for claimed in claims_on(scope) if claimed.is_left()]
     trace_id = active()[0] if left else ""
-    return [claimed for trace, claimed in left if trace.trace_id != trace_id]
+    return [claimed for claimed in left if claimed.trace.trace_id != trace_id]
 
 
 def keep_headers_in(sdk: ModuleType) -> None:

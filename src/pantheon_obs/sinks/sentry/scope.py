@@ -17,7 +17,7 @@ from pantheon_obs.core.exchange import Exchange
 from pantheon_obs.core.failures import is_from, root_of, trace_id_of
 from pantheon_obs.core.serving import active
 from pantheon_obs.products import PRODUCTS
-from pantheon_obs.sinks.sentry.claims import Claim, claims_on, is_outside, left_by_others
+from pantheon_obs.sinks.sentry.claims import Claim, claims_on, left_by_others
 from pantheon_obs.sinks.sentry.delivery import is_repetition, mechanism_of, offer_event
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ def claim(sdk: ModuleType, trace: Trace) -> None:
     span = sdk.get_current_span()
     root = None if span is None else span.containing_transaction
     scope = sdk.get_isolation_scope()
-    claimed = Claim(scope, getattr(root, "span_id", None))
+    claimed = Claim(trace, scope, getattr(root, "span_id", None))
     trace.__dict__.setdefault(_CLAIMS, []).append(claimed)
     # The processor of the current scope runs after the integrations' processors, which are on the
     # isolation scope. While a body is read, the isolation scope is there.
     for each in (scope, sdk.get_current_scope()):
-        each.add_event_processor(partial(_describe, trace, claimed))
+        each.add_event_processor(partial(_describe, claimed))
     digits = ids.to_hex(trace.trace_id)
     if digits is not None:
         _continue(sdk, digits)
@@ -56,7 +56,7 @@ def claim(sdk: ModuleType, trace: Trace) -> None:
 def forget(sdk: ModuleType) -> None:
     """Remove a request's data from the scopes of a forked process, which are copies."""
     scope, current = sdk.get_isolation_scope(), sdk.get_current_scope()
-    if (claimed := next((each for _, each in claims_on(scope)), None)) is not None:
+    if (claimed := next(claims_on(scope), None)) is not None:
         claimed.settle()
         scope.set_new_propagation_context()
         current.span = scope._transaction = current._transaction = None  # noqa: SLF001 - no public way
@@ -86,22 +86,21 @@ def _continue(sdk: ModuleType, digits: str) -> None:
         scope.get_active_propagation_context().trace_id = digits
 
 
-def _describe(
-    trace: Trace, claimed: Claim, event: dict[str, Any], _: object
-) -> dict[str, Any] | None:
+def _describe(claimed: Claim, event: dict[str, Any], _: object) -> dict[str, Any] | None:
     """Put a request's trace and name on an event that was captured in its scope.
 
     A thread has a copy of the scope, and may outlive the request: then only its own transaction and
     failure are the request's, and the events that `tag` has tagged so.
     """
+    trace, is_left = claimed.trace, claimed.is_left()
     tagged = (event.get("tags") or {}).get("trace_id")
     if event.get("type") == "transaction":
         span = (event.get("contexts") or {}).get("trace") or {}
-        is_own = not is_outside(trace) or span.get("span_id") == claimed.root_span
+        is_own = not is_left or span.get("span_id") == claimed.root_span
         if is_own and getattr(trace, "quiet", False):
             return None
     else:
-        is_own = not is_outside(trace) or tagged == trace.trace_id
+        is_own = not is_left or tagged == trace.trace_id
     if is_own:
         # A trace within the request is more exact.
         if tagged in {None, trace.trace_id}:
@@ -154,7 +153,7 @@ def tag_log(log: dict[str, Any]) -> None:
 def _claimed(error: BaseException | None) -> str | None:
     """Return the id of the request whose scope this is, if the exception was raised in it last."""
     claims = claims_on(sys.modules["sentry_sdk"].get_isolation_scope())
-    return next((trace.trace_id for trace, _ in claims if is_from(error, trace)), None)
+    return next((each.trace.trace_id for each in claims if is_from(error, each.trace)), None)
 
 
 def _is_no_failure(error: BaseException | None, event: dict[str, Any]) -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import Reported, amount, count
+from pantheon_obs.llm.usage.answer import Reported, as_amount, as_count
 from pantheon_obs.llm.usage.billed_items import CACHE_LIVES, add_other_counts, add_tools
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import any_of, field, field_at, has, items_of, text
+from pantheon_obs.llm.usage.fields import any_of, as_text, field, field_at, has, items_of
 from pantheon_obs.llm.usage.vendors.any_vendor import cost
 
 _EVENTS = frozenset(
@@ -48,7 +48,7 @@ def event(value: Any, reported: Reported) -> Any:
     output tokens so far, and may repeat the others.
     https://platform.claude.com/docs/en/build-with-claude/streaming#event-types
     """
-    kind = text(field(value, "type"))
+    kind = as_text(field(value, "type"))
     if kind == "ping":
         return None  # reports nothing, not even that more will follow
     if kind not in _EVENTS:
@@ -81,7 +81,7 @@ def agent_result(value: Any, reported: Reported) -> Any:
     reported.note(finish_reason=field(value, "subtype"), content=True, finished=True)
     if failed:
         set_error({"type": reported.finish_reason}, reported)
-    reported.keep_cost(amount(field(value, "total_cost_usd")))
+    reported.keep_cost(as_amount(field(value, "total_cost_usd")))
     return field(value, "usage")
 
 
@@ -99,7 +99,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
     # Compactions and advisors are billed, but are not in the totals.
     # https://platform.claude.com/docs/en/build-with-claude/compaction#understanding-usage
     iterations = items_of(field(usage, "iterations"))
-    others = [_part(one) for one in iterations if text(field(one, "type")) in _BESIDE_TOTALS]
+    others = [_part(one) for one in iterations if as_text(field(one, "type")) in _BESIDE_TOTALS]
     if others:
         reported.take_parts((copy(reported) if main is reported else main, *others))
     elif reported.parts:
@@ -110,7 +110,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
 def _part(iteration: Any) -> Reported:
     """Read an iteration's usage, which has the price of its own model, if it names one."""
     part = Reported()
-    part.model = text(field(iteration, "model"))
+    part.model = as_text(field(iteration, "model"))
     _take_in(iteration, part)
     return part
 
@@ -118,13 +118,13 @@ def _part(iteration: Any) -> Reported:
 def _take_in(usage: Any, reported: Reported) -> None:
     add_cache(
         reported,
-        fresh=count(field(usage, "input_tokens")),
-        cached=count(field(usage, "cache_read_input_tokens")),
-        written=count(field(usage, "cache_creation_input_tokens")),
+        fresh=as_count(field(usage, "input_tokens")),
+        cached=as_count(field(usage, "cache_read_input_tokens")),
+        written=as_count(field(usage, "cache_creation_input_tokens")),
     )
     thinking = field_at(usage, "output_tokens_details", "thinking_tokens")
-    reported.output_tokens = count(field(usage, "output_tokens"), reported.output_tokens)
-    reported.reasoning_tokens = count(thinking, reported.reasoning_tokens)
+    reported.output_tokens = as_count(field(usage, "output_tokens"), reported.output_tokens)
+    reported.reasoning_tokens = as_count(thinking, reported.reasoning_tokens)
     reported.add_details(field(usage, "cache_creation"), CACHE_LIVES)
 
 
@@ -138,7 +138,7 @@ def add_cache(
     if not fresh and reported.input_tokens is not None:
         known = (reported.cached_input_tokens or 0) + (reported.cache_write_tokens or 0)
         fresh = reported.input_tokens - known
-    reported.cached_input_tokens = cached = count(cached, reported.cached_input_tokens)
-    reported.cache_write_tokens = written = count(written, reported.cache_write_tokens)
+    reported.cached_input_tokens = cached = as_count(cached, reported.cached_input_tokens)
+    reported.cache_write_tokens = written = as_count(written, reported.cache_write_tokens)
     if fresh is not None:
         reported.input_tokens = fresh + (cached or 0) + (written or 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, amount, count, read_counts
+from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, as_amount, as_count, read_counts
 from pantheon_obs.llm.usage.billed_items import CACHE_LIVES, add_other_counts, add_served, add_tools
 from pantheon_obs.llm.usage.fields import Memo, any_of, either, field, field_at, has, stored
 
@@ -66,7 +66,7 @@ def cost(usage: Any, reported: Reported) -> bool:
     if has(usage, "cache_read_tokens"):
         return False
     given = either(usage, "cost", "estimated_cost")
-    figure = amount(field(given, "total_cost")) if amount(given) is None else amount(given)
+    figure = as_amount(field(given, "total_cost")) if as_amount(given) is None else as_amount(given)
     own_key = field(usage, "is_byok")
     if figure is not None and (own_key or (own_key is None and not figure)):
         figure = EXACT.add(figure, _upstream_cost(field(usage, "cost_details")))
@@ -76,12 +76,12 @@ def cost(usage: Any, reported: Reported) -> bool:
 
 def _upstream_cost(details: Any) -> Decimal:
     """Return what the vendor behind OpenRouter charges; its two parts are there without a total."""
-    whole = amount(field(details, "upstream_inference_cost"))
+    whole = as_amount(field(details, "upstream_inference_cost"))
     if whole is not None:
         return whole
     total = Decimal(0)
     for part in _UPSTREAM_PARTS:
-        total = EXACT.add(total, amount(field(details, f"upstream_inference_{part}_cost")) or 0)
+        total = EXACT.add(total, as_amount(field(details, f"upstream_inference_{part}_cost")) or 0)
     return total
 
 
@@ -94,17 +94,17 @@ def hidden_cost(value: Any, reported: Reported) -> None:
     """Read the figure that litellm keeps in a private attribute of a response."""
     if reported.cost is None and _has_hidden_params[type(value)]:
         params = getattr(value, "_hidden_params", None)
-        reported.keep_cost(amount(field(params, "response_cost")))
+        reported.keep_cost(as_amount(field(params, "response_cost")))
 
 
 def fresh_and_cached(usage: Any, reported: Reported) -> bool:
     """Read the usage of a gateway that counts the prompt's fresh and cached tokens apart."""
-    fresh = count(field(usage, "input_tokens_fresh"))
-    cached = count(field(usage, "input_tokens_cached"))
+    fresh = as_count(field(usage, "input_tokens_fresh"))
+    cached = as_count(field(usage, "input_tokens_cached"))
     if fresh is not None:
         reported.input_tokens = fresh + (cached or 0)
         reported.cached_input_tokens = cached
-    reported.output_tokens = count(field(usage, "output_tokens"), reported.output_tokens)
+    reported.output_tokens = as_count(field(usage, "output_tokens"), reported.output_tokens)
     return True
 
 
@@ -114,7 +114,7 @@ def opentelemetry(usage: Any, reported: Reported) -> bool:
     https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/
     """
     written = field(usage, "gen_ai.usage.cache_creation.input_tokens")
-    reported.cache_write_tokens = count(written, reported.cache_write_tokens)
+    reported.cache_write_tokens = as_count(written, reported.cache_write_tokens)
     read_counts(usage, reported, _OPENTELEMETRY)
     reasons = field(usage, "gen_ai.response.finish_reasons")
     reported.note(model=field(usage, "gen_ai.response.model"))
@@ -180,7 +180,7 @@ def langchain_tokens(usage: Any, reported: Reported) -> bool:
         (("reasoning", "reasoning_tokens"), made, "reasoning_tokens"),
     ):
         found = either(details, *(tier + name for name in names))
-        number = count(found, getattr(reported, kept))
+        number = as_count(found, getattr(reported, kept))
         if number is not None:
             setattr(reported, kept, number)
     reported.add_details(given, _INPUT_KINDS)
@@ -211,9 +211,9 @@ def pydantic_ai_tokens(usage: Any, reported: Reported) -> bool:
     """
     names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
     read_counts(usage, reported, names)
-    details, requests = field(usage, "details"), count(field(usage, "requests"))
+    details, requests = field(usage, "details"), as_count(field(usage, "requests"))
     reasoning = field(usage, "output_reasoning_tokens") or field(details, "reasoning_tokens")
-    reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
+    reported.reasoning_tokens = as_count(reasoning, reported.reasoning_tokens)
     reported.add_details(usage, _PYDANTIC_AI)
     reported.add_detail("web_searches", field(details, "web_search_requests"))
     if requests is not None and requests > 1:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from pantheon_obs.core.texts import number_in
-from pantheon_obs.llm.usage.answer import OTHER, Reported, count
+from pantheon_obs.llm.usage.answer import OTHER, Reported, as_count
 from pantheon_obs.llm.usage.billed_items import add_tools
-from pantheon_obs.llm.usage.fields import any_of, either, field, field_at, has, items_of, text
+from pantheon_obs.llm.usage.fields import any_of, as_text, either, field, field_at, has, items_of
 from pantheon_obs.llm.usage.vendors.anthropic import add_cache
 
 _CACHE_LIVES = {"5m": "cache_write_5m_tokens", "1h": "cache_write_1h_tokens"}
@@ -83,7 +83,7 @@ def tokens(usage: Any, reported: Reported) -> bool:
         field(usage, "cacheWriteInputTokens"),
     )
     for entry in items_of(field(usage, "cacheDetails")):
-        kept = _CACHE_LIVES.get(text(field(entry, "ttl")) or "")
+        kept = _CACHE_LIVES.get(as_text(field(entry, "ttl")) or "")
         if kept is not None:
             reported.add_detail(kept, field(entry, "inputTokens"))
     return True
@@ -91,8 +91,8 @@ def tokens(usage: Any, reported: Reported) -> bool:
 
 def _take_in(reported: Reported, given: Any, made: Any, cached: Any, written: Any) -> None:
     """Keep the counts, of which the first is without the cache."""
-    add_cache(reported, fresh=count(given), cached=count(cached), written=count(written))
-    reported.output_tokens = count(made, reported.output_tokens)
+    add_cache(reported, fresh=as_count(given), cached=as_count(cached), written=as_count(written))
+    reported.output_tokens = as_count(made, reported.output_tokens)
 
 
 def invoked(value: Any, reported: Reported) -> Any:
@@ -116,17 +116,17 @@ def body(value: Any, reported: Reported) -> Any:
     results = field(value, "results")
     parts = results if isinstance(results, list) else [value]
     given = either(value, "prompt_token_count", "inputTextTokenCount")
-    made = [count(either(part, "generation_token_count", "tokenCount")) for part in parts]
+    made = [as_count(either(part, "generation_token_count", "tokenCount")) for part in parts]
     reported.note(content=bool(results) or any_of(value, "generation", "outputText"))
     for part in parts:
         reported.note(finish_reason=either(part, "stop_reason", "completionReason"))
     if metrics is not None:
         _take_in(reported, *(field(metrics, name) for name in _METRIC_COUNTS))
         return None
-    reported.input_tokens = count(given, reported.input_tokens)
+    reported.input_tokens = as_count(given, reported.input_tokens)
     known = [number for number in made if number is not None]
     if known:
-        reported.output_tokens = count(sum(known), reported.output_tokens)
+        reported.output_tokens = as_count(sum(known), reported.output_tokens)
     elif field(value, "embedding") is not None:
         reported.output_tokens = reported.output_tokens or 0
     return None

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import Reported, count, read_counts
-from pantheon_obs.llm.usage.fields import any_of, either, field, text
+from pantheon_obs.llm.usage.answer import Reported, as_count, read_counts
+from pantheon_obs.llm.usage.fields import any_of, as_text, either, field
 
 _EVENTS = frozenset(
     f"{part}-{step}"
@@ -21,7 +21,7 @@ _TOOLS = ("tool_plan", "tool_calls")
 
 def event(value: Any, reported: Reported) -> Any:
     """Read an event; the last one has the usage (https://docs.cohere.com/v2/docs/streaming)."""
-    kind = text(field(value, "type"))
+    kind = as_text(field(value, "type"))
     if kind not in _EVENTS:
         return False
     delta = field(value, "delta")
@@ -52,16 +52,16 @@ def tokens(usage: Any, reported: Reported) -> bool:
     used, billed = field(usage, "tokens"), field(usage, "billed_units")
     if billed is not None:
         for name in ("input_tokens", "output_tokens"):
-            reported.details = {**reported.details, name: count(field(billed, name)) or 0}
+            reported.details = {**reported.details, name: as_count(field(billed, name)) or 0}
         reported.details = {**reported.details, "cache_read_tokens": 0}
         reported.add_detail("rerank_searches", field(billed, "search_units"))
         reported.add_detail("billed_images", field(billed, "images"))
     if not _has_tokens(usage):
         used = billed
-        if count(field(billed, "input_tokens")) is not None:
+        if as_count(field(billed, "input_tokens")) is not None:
             reported.output_tokens = reported.output_tokens or 0
     cached = field(usage, "cached_tokens")
-    reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+    reported.cached_input_tokens = as_count(cached, reported.cached_input_tokens)
     read_counts(used, reported, ("input_tokens", "output_tokens"))
     return _has_tokens(usage) or billed is not None
 

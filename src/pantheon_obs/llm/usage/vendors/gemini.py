@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import OTHER, Reported, count
+from pantheon_obs.llm.usage.answer import OTHER, Reported, as_count
 from pantheon_obs.llm.usage.billed_items import add_tools
 from pantheon_obs.llm.usage.errors import set_error
 from pantheon_obs.llm.usage.fields import (
     Memo,
     any_of,
+    as_text,
     either,
     field,
     field_at,
     has,
     items_of,
     stored,
-    text,
 )
 
 _MODALITIES = {
@@ -96,7 +96,7 @@ def content(value: Any, reported: Reported) -> Any:
             reported.add_detail(OTHER, 1)
         if not reported.content:
             reported.content = any(any_of(part, *_cases_of[_CONTENT]) for part in parts)
-    for reason in filter(None, map(text, reasons)):
+    for reason in filter(None, map(as_text, reasons)):
         reported.note(finish_reason=reason, finished=True)
     if _get(value, "automatic_function_calling_history"):
         reported.partial = True  # of several requests this is the last one
@@ -117,11 +117,11 @@ def tokens(usage: Any, reported: Reported) -> bool:
     _add_modalities(usage, reported)
     _take_in(
         reported,
-        prompt=count(_get(usage, "prompt_token_count")),
-        results=count(_get(usage, "tool_use_prompt_token_count")),
+        prompt=as_count(_get(usage, "prompt_token_count")),
+        results=as_count(_get(usage, "tool_use_prompt_token_count")),
         cached=_get(usage, "cached_content_token_count"),
-        answer=count(_get(usage, *_ANSWERED)),
-        thoughts=count(_get(usage, "thoughts_token_count")),
+        answer=as_count(_get(usage, *_ANSWERED)),
+        thoughts=as_count(_get(usage, "thoughts_token_count")),
     )
     return True
 
@@ -135,7 +135,7 @@ def embeddings(value: Any, reported: Reported) -> Any:
     if not isinstance(found, list) or not any(has(each, "values") for each in found):
         return False
     reported.content = True
-    counts = [count(field_at(each, "statistics", "token_count")) for each in found]
+    counts = [as_count(field_at(each, "statistics", "token_count")) for each in found]
     known = [number for number in counts if number is not None]
     if known:
         reported.input_tokens = sum(known)
@@ -164,7 +164,7 @@ def interaction(value: Any, reported: Reported) -> Any:
 
 def interaction_event(value: Any, reported: Reported) -> Any:
     """Read an event of an interaction; the last one has the usage."""
-    kind = text(field(value, "event_type")) or ""
+    kind = as_text(field(value, "event_type")) or ""
     area, _, step = kind.partition(".")
     if area not in ("interaction", "step", "content"):
         return False
@@ -185,11 +185,11 @@ def interaction_tokens(usage: Any, reported: Reported) -> bool:
     _add_modalities(usage, reported)
     _take_in(
         reported,
-        prompt=count(field(usage, "total_input_tokens")),
-        results=count(field(usage, "total_tool_use_tokens")),
+        prompt=as_count(field(usage, "total_input_tokens")),
+        results=as_count(field(usage, "total_tool_use_tokens")),
         cached=field(usage, "total_cached_tokens"),
-        answer=count(field(usage, "total_output_tokens")),
-        thoughts=count(either(usage, "total_thought_tokens", "total_reasoning_tokens")),
+        answer=as_count(field(usage, "total_output_tokens")),
+        thoughts=as_count(either(usage, "total_thought_tokens", "total_reasoning_tokens")),
     )
     return True
 
@@ -205,16 +205,16 @@ def _take_in(  # noqa: PLR0913 - counts by name
 ) -> None:
     """Keep the counts: the results of tools are beside the prompt, and thoughts the answer."""
     if prompt is not None:
-        reported.input_tokens = count(prompt + (results or 0), reported.input_tokens)
+        reported.input_tokens = as_count(prompt + (results or 0), reported.input_tokens)
     if answer is not None or thoughts is not None:
-        reported.output_tokens = count((answer or 0) + (thoughts or 0), reported.output_tokens)
+        reported.output_tokens = as_count((answer or 0) + (thoughts or 0), reported.output_tokens)
     reported.add_detail("input_tool_tokens", results)
-    reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
-    reported.reasoning_tokens = count(thoughts, reported.reasoning_tokens)
+    reported.cached_input_tokens = as_count(cached, reported.cached_input_tokens)
+    reported.reasoning_tokens = as_count(thoughts, reported.reasoning_tokens)
 
 
 def _name(value: Any) -> str | None:
-    return text(getattr(value, "value", value))  # of an enumeration of the client's
+    return as_text(getattr(value, "value", value))  # of an enumeration of the client's
 
 
 def _add_modalities(usage: Any, reported: Reported) -> None:
@@ -225,14 +225,14 @@ def _add_modalities(usage: Any, reported: Reported) -> None:
         for entry in items_of(entries) if names else ():
             modality = field(entry, "modality")
             kind = _MODALITIES.get((_name(modality) or "MODALITY_UNSPECIFIED").upper(), OTHER)
-            tokens = count(_get(entry, "token_count", "tokens"))
+            tokens = as_count(_get(entry, "token_count", "tokens"))
             if tokens is not None:
                 for name in names:
                     sums[name.format(kind)] = sums.get(name.format(kind), 0) + tokens
     for name, total in sums.items():
         reported.add_detail(name, total)
-    cached = count(_get(usage, "cached_content_token_count", "total_cached_tokens"))
-    given = count(_get(usage, "prompt_token_count", "total_input_tokens"))
+    cached = as_count(_get(usage, "cached_content_token_count", "total_cached_tokens"))
+    given = as_count(_get(usage, "prompt_token_count", "total_input_tokens"))
     if cached and given:
         reported.details = {**reported.details, **_cached_parts(sums, cached, given)}
 

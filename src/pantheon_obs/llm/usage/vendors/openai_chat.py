@@ -10,10 +10,10 @@ from operator import itemgetter
 from types import MemberDescriptorType
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import OTHER, Reported, count
+from pantheon_obs.llm.usage.answer import OTHER, Reported, as_count
 from pantheon_obs.llm.usage.billed_items import SERVED, add_served
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import either, field, opener, text
+from pantheon_obs.llm.usage.fields import as_text, either, field, opener
 
 CONTENT = (
     "content",
@@ -84,11 +84,11 @@ def chat(value: Any, reported: Reported) -> Any:
     if of_groq is not None:
         error = error or field(of_groq, "error")
     reported.finished = reported.finished or False
-    reported.model = reported.model or text(found("model"))
+    reported.model = reported.model or as_text(found("model"))
     for choice in choices:
         found = _open_choice(choice).get
         delta = found("delta")
-        reason = text(found("finish_reason"))
+        reason = as_text(found("finish_reason"))
         if reason is not None:
             reported.finish_reason = reason
             reported.finished = True
@@ -187,8 +187,8 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
     for name, kept in _FLAT.items():
         number = found(name)
         if number is not None:
-            setattr(reported, kept, count(number, getattr(reported, kept)))
-    reasoning = count(found("reasoning_tokens"))
+            setattr(reported, kept, as_count(number, getattr(reported, kept)))
+    reasoning = as_count(found("reasoning_tokens"))
     try:
         beyond = total - prompt - completion
     except TypeError:  # one of them is missing
@@ -198,24 +198,24 @@ def chat_tokens(usage: Any, reported: Reported) -> bool:
             completion = total - prompt
         else:
             reported.partial = True
-    elif reasoning and reasoning > (count(completion) or 0):  # beside it, too: Perplexity's
-        completion = (count(completion) or 0) + reasoning
+    elif reasoning and reasoning > (as_count(completion) or 0):  # beside it, too: Perplexity's
+        completion = (as_count(completion) or 0) + reasoning
     return take_in(reported, prompt, completion, of_prompt, of_completion)
 
 
 def take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_output: Any) -> bool:
     """Keep the totals, and the counts of their parts."""
-    reported.input_tokens = count(input_, reported.input_tokens)
-    reported.output_tokens = count(output, reported.output_tokens)
+    reported.input_tokens = as_count(input_, reported.input_tokens)
+    reported.output_tokens = as_count(output, reported.output_tokens)
     if of_input is not None:
         found = _open_input(of_input).get
         cached = found("cached_tokens")
         if cached is not None:
-            reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+            reported.cached_input_tokens = as_count(cached, reported.cached_input_tokens)
         written, created = found("cache_write_tokens"), found("cache_creation_tokens")
         if written is not None or created is not None:
-            before = count(written, reported.cache_write_tokens)
-            reported.cache_write_tokens = count(created, before)
+            before = as_count(written, reported.cache_write_tokens)
+            reported.cache_write_tokens = as_count(created, before)
         kept = found("cache_write_tokens_details")
         if kept is not None:  # the price is for half an hour
             reported.add_detail(OTHER, field(kept, "ttl_12h_tokens"))
@@ -225,7 +225,7 @@ def take_in(reported: Reported, input_: Any, output: Any, of_input: Any, of_outp
         found = _open_output(of_output).get
         reasoning = found("reasoning_tokens")
         if reasoning is not None:
-            reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
+            reported.reasoning_tokens = as_count(reasoning, reported.reasoning_tokens)
         if found("audio_tokens") or found("image_tokens"):
             reported.add_details(of_output, _OUTPUT_KINDS)
     return True

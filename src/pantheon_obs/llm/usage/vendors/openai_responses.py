@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import Reported, count
+from pantheon_obs.llm.usage.answer import Reported, as_count
 from pantheon_obs.llm.usage.billed_items import add_tools
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import any_of, field, field_at, has, text
+from pantheon_obs.llm.usage.fields import any_of, as_text, field, field_at, has
 from pantheon_obs.llm.usage.vendors.openai_chat import take_in
 
 # In a stream the name of a tool comes before its arguments, and reasoning may be encrypted.
@@ -22,8 +22,8 @@ def response(value: Any, reported: Reported) -> Any:
     """Read a whole response, which has a status and no finish reason (responses/object)."""
     if field(value, "object") != "response":
         return False
-    reason = text(field_at(value, "incomplete_details", "reason"))
-    status = text(field(value, "status"))
+    reason = as_text(field_at(value, "incomplete_details", "reason"))
+    status = as_text(field(value, "status"))
     reported.note(model=field(value, "model"), finish_reason=reason or status, content=True)
     reported.set_job(value, status)
     if status == "failed":
@@ -31,14 +31,14 @@ def response(value: Any, reported: Reported) -> Any:
     reported.set_served("service_tier", field(value, "service_tier"))
     add_tools(field(value, "output"), reported)
     searches = field_at(value, "tool_usage", "web_search", "num_requests")
-    if count(searches) is not None:  # some of those among the output are free
+    if as_count(searches) is not None:  # some of those among the output are free
         reported.details = {**reported.details, "web_searches": searches}
     return field(value, "usage")
 
 
 def event(value: Any, reported: Reported) -> Any:
     """Read an event (responses-streaming)."""
-    kind = text(field(value, "type")) or ""
+    kind = as_text(field(value, "type")) or ""
     if kind == "error" and (has(value, "code") or has(value, "error")):
         return _error_event(value, reported)
     if not kind.startswith("response."):

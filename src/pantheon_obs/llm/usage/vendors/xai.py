@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, amount, count
-from pantheon_obs.llm.usage.fields import any_of, field, has, text
+from pantheon_obs.llm.usage.answer import EXACT, OTHER, Reported, as_amount, as_count
+from pantheon_obs.llm.usage.fields import any_of, as_text, field, has
 
 _TICKS = 10**10  # in a dollar
 _CONTENT = ("content", "reasoning_content", "tool_calls", "encrypted_content")
@@ -34,20 +34,20 @@ def _reason_of(output: Any) -> str | None:
     if not number or isinstance(number, str):
         return number or None
     names: Any = type(output).DESCRIPTOR.fields_by_name["finish_reason"].enum_type
-    return text(names.values_by_number[number].name)
+    return as_text(names.values_by_number[number].name)
 
 
 def _read_usage(usage: Any, reported: Reported) -> None:
     """Read a usage, whose completion is without reasoning. A count that is not sent is 0."""
     prompt, reasoning = field(usage, "prompt_tokens"), field(usage, "reasoning_tokens")
-    made = sum(count(number) or 0 for number in (field(usage, "completion_tokens"), reasoning))
+    made = sum(as_count(number) or 0 for number in (field(usage, "completion_tokens"), reasoning))
     cached = field(usage, "cached_prompt_text_tokens")
-    if not count(prompt):
+    if not as_count(prompt):
         return  # of a chunk before the last
-    reported.input_tokens = count(prompt, reported.input_tokens)
-    reported.output_tokens = count(made, reported.output_tokens)
-    reported.reasoning_tokens = count(reasoning, reported.reasoning_tokens)
-    reported.cached_input_tokens = count(cached, reported.cached_input_tokens)
+    reported.input_tokens = as_count(prompt, reported.input_tokens)
+    reported.output_tokens = as_count(made, reported.output_tokens)
+    reported.reasoning_tokens = as_count(reasoning, reported.reasoning_tokens)
+    reported.cached_input_tokens = as_count(cached, reported.cached_input_tokens)
     cost_in_ticks(usage, reported)
     if reported.cost is None:  # xAI always sends it, and the client does not show another host
         reported.add_detail(OTHER, 1)
@@ -55,6 +55,6 @@ def _read_usage(usage: Any, reported: Reported) -> None:
 
 def cost_in_ticks(usage: Any, reported: Reported) -> bool:
     """Read xAI's own figure, 0 if it is not sent (https://docs.x.ai/docs/models#pricing)."""
-    ticks = amount(field(usage, "cost_in_usd_ticks"), most=_TICKS * _TICKS)
+    ticks = as_amount(field(usage, "cost_in_usd_ticks"), most=_TICKS * _TICKS)
     reported.keep_cost(EXACT.divide(ticks, _TICKS) if ticks else None)
     return False
