@@ -1,7 +1,6 @@
 """The other programs that the library knows: one row per framework and server.
 
-It imports types only, so that every part but core may read it. Facts that can be read from an
-object itself are not here.
+It imports types only: every part but core may read it. Facts that an object has are left out.
 """
 
 from __future__ import annotations
