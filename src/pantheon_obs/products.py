@@ -246,9 +246,5 @@ PRODUCTS = (
 )
 
 WORKER_NUMBERS = {row.name: row.numbers for row in PRODUCTS if row.numbers}
-
-ACCESS = tuple(name for row in PRODUCTS for name in row.access)
-"""The loggers of access lines."""
-
-BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
-"""By its logger, the first words of a record that repeats a failure as text."""
+ACCESS = tuple(name for row in PRODUCTS for name in row.access)  # loggers
+BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)  # by logger
