@@ -245,5 +245,5 @@ PRODUCTS = (
 )
 
 WORKER_NUMBERS = {row.name: row.numbers for row in PRODUCTS if row.numbers}
-ACCESS = tuple(name for row in PRODUCTS for name in row.access)
-BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)
+ACCESS = tuple(name for row in PRODUCTS for name in row.access)  # loggers
+BEGINNINGS = dict(pair for row in PRODUCTS for pair in row.repeats_beginning)  # by logger
