@@ -135,9 +135,11 @@ class Queued:
         variable such that the child waits for it for good. So lines from before the first trace
         are written directly, unless they would have to wait.
         """
-        return is_forked_later(WORKER_NUMBERS) or (
-            not current_trace_id.get() and self._is_ready(line)
-        )
+        if is_forked_later(WORKER_NUMBERS):
+            return True
+        if current_trace_id.get() or threads_are_greenlets():  # to ask would switch greenlets
+            return False
+        return self._is_ready(line)
 
     def _start(self) -> None:
         if threads_are_greenlets():
