@@ -367,6 +367,8 @@ def test_a_signal_handler_may_log_while_a_line_is_queued() -> None:
     done = run("""
         import signal
         configure_logging(log_delivery="queue", log_queue_bytes=100_000_000)
+        in_trace = trace_context("t-1")  # its first line starts the thread
+        in_trace.__enter__()
         count = written = 0
         def handler(*_):
             global count
@@ -375,8 +377,7 @@ def test_a_signal_handler_may_log_while_a_line_is_queued() -> None:
         signal.signal(signal.SIGALRM, handler)
         signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
         while count < 200:
-            with trace_context("t-1"):  # its first line starts the thread
-                logging.info("line")
+            logging.info("line")
             written += 1
         signal.setitimer(signal.ITIMER_REAL, 0)
         logging.info("counts", extra={"signals": count, "written": written})
@@ -523,6 +524,29 @@ def test_dropped_lines_are_reported_as_soon_as_the_queue_is_empty() -> None:
     pipe.open.set()
 
     assert pipe.reported.wait(SECONDS_TO_WAIT)
+    queue.close()
+
+
+def test_lines_are_written_directly_where_no_thread_can_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A container limits its processes and threads; the next line tries again."""
+    pipe = Pipe()
+    pipe.open.set()
+    queue = queue_into(pipe, 1000)
+
+    def refuse(_thread: threading.Thread) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        queue.write(b"direct", logging.INFO)
+        assert [b"direct"] == pipe.lines
+    queue.write(b"queued", logging.INFO)
+
+    assert queue.drain()
+    assert [b"direct", b"queued"] == pipe.lines
     queue.close()
 
 
