@@ -69,6 +69,8 @@ def test_lines_come_out_in_order() -> None:
     """All lines are written in order, the last ones at exit."""
     done = run("""
         configure_logging(log_delivery="queue")
+        in_trace = trace_context("t-1")  # its first line starts the thread
+        in_trace.__enter__()
         for number in range(2000):
             logging.info("%d", number)
     """)
@@ -80,6 +82,8 @@ def test_nobody_waits_for_the_reader_and_dropped_lines_are_reported() -> None:
     """With a full pipe and a full queue the application goes on; one line counts the lost ones."""
     program = """
         configure_logging(log_delivery="queue", log_queue_bytes=100_000)
+        in_trace = trace_context("t-1")  # its first line starts the thread
+        in_trace.__enter__()
         for number in range(1000):
             logging.info("%d", number, extra={"x": "x" * 1000})
         for number in range(50):
@@ -144,6 +148,8 @@ def test_the_report_comes_without_a_further_line() -> None:
     """The report is written as soon as there is room, not only with the next line."""
     program = """
         configure_logging(log_delivery="queue", log_queue_bytes=100_000)
+        in_trace = trace_context("t-1")  # its first line starts the thread
+        in_trace.__enter__()
         for number in range(1000):
             logging.info("%d", number, extra={"x": "x" * 1000})
         sys.stderr.write("not stopped\\n"); sys.stderr.flush()
@@ -161,6 +167,8 @@ def test_an_exit_that_nobody_reads_does_not_hang() -> None:
         from pantheon_obs.sinks.logs import queued
         queued.PATIENCE = 0.2
         configure_logging(log_delivery="queue")
+        in_trace = trace_context("t-1")  # its first line starts the thread
+        in_trace.__enter__()
         for number in range(1000):
             logging.info("%d", number, extra={"x": "x" * 1000})
         class AtTheEnd:
@@ -237,6 +245,8 @@ def test_an_ignored_sigterm_stays_ignored() -> None:
         import signal, threading
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         configure_logging(log_delivery="queue")
+        in_trace = trace_context("t-1")  # its first line starts the thread
+        in_trace.__enter__()
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         thread = threading.Thread(target=configure_logging, kwargs={"log_delivery": "queue"})
@@ -255,6 +265,8 @@ def test_direct_delivery_after_the_queue_restores_everything() -> None:
         import signal, threading
         before = signal.getsignal(signal.SIGTERM)
         configure_logging(log_delivery="queue")
+        in_trace = trace_context("t-1")  # its first line starts the thread
+        in_trace.__enter__()
         assert signal.getsignal(signal.SIGTERM) is not before
         for number in range(100):
             logging.info("%d", number)
@@ -262,6 +274,8 @@ def test_direct_delivery_after_the_queue_restores_everything() -> None:
         logging.info("direct")
         assert signal.getsignal(signal.SIGTERM) is before
         configure_logging(log_delivery="queue")
+        in_trace = trace_context("t-1")  # its first line starts the thread
+        in_trace.__enter__()
         handler = signal.getsignal(signal.SIGTERM)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         configure_logging(log_delivery="direct")
@@ -277,6 +291,8 @@ def test_a_forked_child_has_a_queue_of_its_own() -> None:
     done = run("""
         import os, multiprocessing
         configure_logging(log_delivery="queue")
+        in_trace = trace_context("t-1")  # its first line starts the thread
+        in_trace.__enter__()
         for number in range(100):
             logging.info("parent", extra={"number": number})
         def child():
@@ -351,6 +367,8 @@ def test_a_signal_handler_may_log_while_a_line_is_queued() -> None:
     done = run("""
         import signal
         configure_logging(log_delivery="queue", log_queue_bytes=100_000_000)
+        in_trace = trace_context("t-1")  # its first line starts the thread
+        in_trace.__enter__()
         count = written = 0
         def handler(*_):
             global count
@@ -375,6 +393,8 @@ def test_a_broken_standard_output_is_reported_once() -> None:
     done = run("""
         import os
         configure_logging(log_delivery="queue")
+        in_trace = trace_context("t-1")  # its first line starts the thread
+        in_trace.__enter__()
         read, write = os.pipe()
         os.dup2(write, 1)
         os.close(read); os.close(write)
@@ -504,6 +524,29 @@ def test_dropped_lines_are_reported_as_soon_as_the_queue_is_empty() -> None:
     pipe.open.set()
 
     assert pipe.reported.wait(SECONDS_TO_WAIT)
+    queue.close()
+
+
+def test_lines_are_written_directly_where_no_thread_can_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A container limits its processes and threads; the next line tries again."""
+    pipe = Pipe()
+    pipe.open.set()
+    queue = queue_into(pipe, 1000)
+
+    def refuse(_thread: threading.Thread) -> None:
+        msg = "can't start new thread"
+        raise RuntimeError(msg)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        queue.write(b"direct", logging.INFO)
+        assert [b"direct"] == pipe.lines
+    queue.write(b"queued", logging.INFO)
+
+    assert queue.drain()
+    assert [b"direct", b"queued"] == pipe.lines
     queue.close()
 
 

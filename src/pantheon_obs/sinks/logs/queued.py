@@ -84,11 +84,9 @@ class Queued:
             return
         self._notice_fork()
         with self._lock:
-            if not self._is_started:
-                if self._may_be_forked(line):
-                    self._write(line)
-                    return
-                self._start()
+            if not self._is_started and (self._may_be_forked(line) or not self._start()):
+                self._write(line)
+                return
             lane = bisect_right(_LANES, level)
             if self._has_room(len(line), lane):
                 self._accepted += len(line)
@@ -135,16 +133,23 @@ class Queued:
         variable such that the child waits for it for good. So lines from before the first trace
         are written directly, unless they would have to wait.
         """
-        return is_forked_later(WORKER_NUMBERS) or (
-            not current_trace_id.get() and self._is_ready(line)
-        )
+        if is_forked_later(WORKER_NUMBERS):
+            return True
+        if current_trace_id.get() or threads_are_greenlets():  # to ask would switch greenlets
+            return False
+        return self._is_ready(line)
 
-    def _start(self) -> None:
-        if threads_are_greenlets():
-            thread.start_new_thread(self._run, ())
-        else:
-            Thread(target=self._run, name="pantheon-obs-logs", daemon=True).start()
-        self._is_started = True
+    def _start(self) -> bool:
+        """Start the thread, and return whether the system has let us."""
+        self._is_started = True  # at once: a signal handler may log while the thread starts
+        try:
+            if threads_are_greenlets():
+                thread.start_new_thread(self._run, ())
+            else:
+                Thread(target=self._run, name="pantheon-obs-logs", daemon=True).start()
+        except RuntimeError:
+            self._is_started = False
+        return self._is_started
 
     def _put(self, lane: int, level: int, item: object) -> None:
         self._lanes[lane].append((next(self._numbers), level, item))
