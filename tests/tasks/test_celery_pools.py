@@ -225,6 +225,23 @@ def test_a_task_that_is_cancelled_is_one_that_comes_again(
     assert ("RETRY", "cancelled") == (last["state"], last["trace_id"])
 
 
+def test_a_task_that_is_cancelled_before_it_starts_has_no_event(app: Celery, lines: Lines) -> None:
+    """No try of it has begun."""
+    requests: list[Any] = []
+
+    def keep(request: Any, **_: Any) -> None:
+        requests.append(request)
+
+    signals.task_received.connect(keep)
+    app.tasks["pool.inner"].delay()
+    ended(lines, 1)
+    requests[0].time_start = None
+
+    requests[0].cancel(SimpleNamespace())
+
+    assert ["SUCCESS"] == [line["state"] for line in lines if line["event"] == "task_finished"]
+
+
 def test_a_result_that_cannot_be_stored_is_a_failure(app: Celery, lines: Lines) -> None:
     """The task itself has succeeded, but its one line says FAILURE."""
     with trace_context("unstorable"):
