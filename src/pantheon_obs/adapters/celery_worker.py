@@ -179,7 +179,15 @@ class _TracedRequest:
     on_timeout = _in_trace_of_task("on_timeout")  # a soft or a hard time limit was reached
     revoked = _in_trace_of_task("revoked")  # asks before the start: it may also have expired
     terminate = _in_trace_of_task("terminate")  # it is revoked while it runs
-    cancel = _in_trace_of_task("cancel")  # the broker is gone, and the task comes again
+
+    def cancel(self: Any, *args: Any, **options: Any) -> Any:
+        """Cancel a task that comes again; Celery may send nothing if it is acknowledged late."""
+        with _trace_of(self):
+            parent: Any = super()
+            done = parent.cancel(*args, **options)
+            if self.time_start:
+                _report("RETRY")
+            return done
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
         """Handle a task that failed, or that the pool has lost, for which Celery may send nothing.
