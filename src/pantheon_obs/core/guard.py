@@ -11,6 +11,7 @@ import logging
 import signal
 from contextlib import suppress
 from traceback import walk_tb
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _count: Callable[[str], object] = str  # a no-op until there is something that counts
 _reported: set[str] = set()
+_FUNCTIONS = (FunctionType, MethodType)
 
 
 class Guard:
@@ -58,7 +60,8 @@ def let_through(error: Exception) -> None:
     A queue ends a job so that has taken too long.
     """
     handlers = map(signal.getsignal, signal.valid_signals())
-    codes = {getattr(handler, "__code__", None) for handler in handlers}
+    # Other objects of the application's may raise when they are asked.
+    codes = {getattr(each, "__code__", None) for each in handlers if type(each) in _FUNCTIONS}
     if any(frame.f_code in codes for frame, _ in walk_tb(error.__traceback__)):
         raise error
 
