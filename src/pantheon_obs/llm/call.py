@@ -77,8 +77,7 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
         model: The application's alias for the model, or a callable that gets the call's arguments
             and returns it. The default is an argument, or an attribute of an argument, called
             `model_alias` or `model`, else the model that the response names.
-        operation: Names the event, in letters, digits, `_`, `.` and `-`. The default is the
-            function's name, and `call` for a `with`.
+        operation: Names the event. The default is the function's name, and `call` for a `with`.
         provider: Names the vendor on the event.
         usage: A callable that gets the returned value (of a generator: the last chunk) or, if it
             finds nothing there, the usage object or the usage future's result. It returns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import dataclass
 from enum import Enum
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     Finder = Callable[[tuple[Any, ...], Mapping[str, Any]], str | None]
 
 _NAMES = ("model_alias", "model", "modelId")  # the last is boto3's
-_OPERATION = re.compile(r"[\w.-]+")
 
 _guard = Guard("llm model alias")
 _NOWHERE = sys.maxsize  # the position of a keyword-only parameter
@@ -66,9 +64,8 @@ class CallOptions:
 
 def check_operation(operation: Any) -> str:
     """Return the `operation=` option, empty if it is not given."""
-    named = isinstance(operation, str) and _OPERATION.fullmatch(operation)
-    if not named and operation not in (None, ""):
-        refuse("operation", operation, "letters, digits, '_', '.' and '-'")
+    if operation not in (None, ""):
+        refuse_unless_text("operation", operation, "a name for the event")
     return operation or ""
 
 
