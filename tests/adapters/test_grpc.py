@@ -141,6 +141,13 @@ def test_the_event_has_the_code_that_the_client_got(
     assert ("ttfb_ms" in event) == (name.lstrip("a") in ("counts", "breaks", "echoes"))
 
 
+@pytest.mark.parametrize("name", ["aborts_with_a_status", "aborts_by_names"])
+def test_an_rpc_may_abort_by_the_names_of_parameters(sync: Service, name: str) -> None:
+    """They are those of gRPC's own methods."""
+    call = sync.call(name, name)
+    assert call.code == sync.finished(name)["grpc_code"] == "NOT_FOUND"
+
+
 @pytest.mark.parametrize("name", ["awrites", "awrites_and_fails"])
 def test_a_coroutine_that_writes_its_responses_is_a_stream(aio: Service, name: str) -> None:
     """`context.write` is noted as a part of the response."""

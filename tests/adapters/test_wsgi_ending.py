@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import os
 import socket
 import sys
 from typing import Any
@@ -122,10 +123,19 @@ class Storing(Limited):
         return b""
 
 
+class Full(Limited):
+    """A request that stores its body on a disk that is full."""
+
+    def read(self) -> bytes:
+        """Fail as the system does."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 @pytest.mark.parametrize(
     ("wrapper", "expected"),
     [
         pytest.param(Limited, "client_disconnected", id="of-the-body"),
+        pytest.param(Full, "error", id="of-a-disk"),
         pytest.param(Storing, "error", id="of-another-connection"),
     ],
 )

@@ -76,9 +76,11 @@ import sys
 from google import genai
 
 from pantheon_obs import configure_logging, instrument_llm
+from pantheon_obs.llm import every_client
 from pantheon_obs.testing import reset
 
 instrument_llm(genai).undo()
+assert [] == every_client._waiting
 instrument_llm(genai)
 reset()
 found = instrument_llm(genai)

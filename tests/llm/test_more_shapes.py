@@ -271,6 +271,25 @@ def test_a_turn_of_the_realtime_api(events: Events) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "details", "expected"),
+    [
+        ("incomplete", {"reason": "max_output_tokens"}, ("ok", "max_output_tokens", None)),
+        ("failed", {"error": {"type": "server_error"}}, ("error", "failed", "server_error")),
+    ],
+)
+def test_a_turn_of_the_realtime_api_has_the_reason_of_its_end(
+    status: str, details: dict[str, Any], expected: tuple[str, str, str | None], events: Events
+) -> None:
+    """It stands in the details of the status."""
+    answer = {"object": "realtime.response", "status": status, "status_details": details}
+    with llm_call(model="gpt-realtime") as turn:
+        turn.result(answer)
+
+    (event,) = events
+    assert expected == (event.outcome, event.finish_reason, event.error_type)
+
+
 def hop(status: str) -> tuple[dict[str, Any], ...]:
     """Make the events of an interaction."""
     usage = {"total_input_tokens": 700, "total_output_tokens": 40, "total_tokens": 740}

@@ -12,9 +12,10 @@ import re
 import sys
 import traceback
 import weakref
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import pytest
@@ -186,7 +187,6 @@ class TestFunctions:
             ("operation", 5),
             ("operation", b"chat"),
             ("provider", 5),
-            ("provider", ""),
             ("provider", ["openai"]),
         ],
     )
@@ -198,11 +198,26 @@ class TestFunctions:
         monkeypatch.setenv("PANTHEON_OBS_DISABLED", disabled)
         message = rf"^{name}={re.escape(repr(value))} is not accepted: use "
         with pytest.raises(ConfigError, match=message):
-            llm_call(**{name: value})
+            llm_call(**{name: value})(think)
+
+    def test_a_with_leaves_out_options_that_are_no_names(self, events: Events) -> None:
+        """They may come from the data of a request, which does not fail for that."""
+
+        class Vendor(Enum):
+            OPENAI = "openai"
+
+        with llm_call(model=["fast"], operation=5, provider=b"x"):  # type: ignore[call-overload]
+            think()
+        with llm_call(provider=Vendor.OPENAI):  # type: ignore[call-overload]
+            think()
+
+        assert [("call", None, None), ("call", None, "openai")] == [
+            (event.operation, event.model_alias, event.provider) for event in events
+        ]
 
     def test_options_that_are_not_given_may_be_none(self, events: Events) -> None:
         """An application may take them from its own settings, where they may be empty."""
-        llm_call(model="", operation="")(think)()
+        llm_call(model="", operation="", provider="")(think)()
         llm_call(model=None, operation=None, provider=None)(think)()
         with llm_call(model="", operation=""):
             think()
@@ -780,6 +795,45 @@ class TestObjects:
 
         assert "abcde" == take_turns(llm_call(functools.partial(Stream))())
         assert [("closed", 5)] == [(e.outcome, e.chunks) for e in events if e.stream]
+
+    def test_a_chunk_that_another_thread_steps_for_is_counted_once(self, events: Events) -> None:
+        """An `__iter__` may wait for its own `__next__` in a thread, with a limit for the time."""
+
+        class Stream:
+            def __init__(self) -> None:
+                self._chunks = iter("abc")
+
+            def __next__(self) -> str:
+                return next(self._chunks)
+
+            def __iter__(self) -> Iterator[str]:
+                with ThreadPoolExecutor(1) as pool:
+                    for _ in range(3):
+                        yield pool.submit(self.__next__).result(10)
+
+        assert ["a", "b", "c"] == list(llm_call(functools.partial(Stream))())
+        assert [3] == [event.chunks for event in events]
+
+    def test_a_chunk_that_another_task_steps_for_is_counted_once(self, events: Events) -> None:
+        """An `__aiter__` may give its own `__anext__` a time limit, which runs it in a task."""
+
+        class Stream:
+            def __init__(self) -> None:
+                self._chunks = iter("abc")
+
+            async def __anext__(self) -> str:
+                await asyncio.sleep(0)
+                return next(self._chunks)
+
+            async def __aiter__(self) -> AsyncIterator[str]:
+                for _ in range(3):
+                    yield await asyncio.create_task(self.__anext__())
+
+        async def main() -> list[str]:
+            return [chunk async for chunk in llm_call(functools.partial(Stream))()]
+
+        assert ["a", "b", "c"] == asyncio.run(main())
+        assert [3] == [event.chunks for event in events]
 
     def test_an_async_chunk_is_counted_once(self, events: Events) -> None:
         """An `__aiter__` that uses `__anext__` is counted and timed once."""

@@ -181,12 +181,13 @@ class _TracedRequest:
     terminate = _in_trace_of_task("terminate")  # it is revoked while it runs
 
     def cancel(self: Any, *args: Any, **options: Any) -> Any:
-        """Cancel a task that comes again; Celery may send nothing if it is acknowledged late."""
+        """Cancel a task, which is a retry to Celery, for which it may send nothing."""
         with _trace_of(self):
             parent: Any = super()
             done = parent.cancel(*args, **options)
-            if self.time_start:
-                _report("RETRY")
+            with _guard:
+                if self.time_start:
+                    _report("RETRY")
             return done
 
     def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:

@@ -100,24 +100,26 @@ class Noting:
         set_code(code)
         self._rpc.code = _name(code)
 
-    def _note_abort(self, code: object) -> None:
+    def _note_abort(
+        self, code: object = None, *_: object, status: object = None, **__: Any
+    ) -> None:
+        """Note the code of `abort(code, …)` or `abort_with_status(status)`."""
         self._rpc.aborted = True
-        name = _name(getattr(code, "code", code))  # of a status
+        given = code if status is None else status
+        name = _name(getattr(given, "code", given))
         self._rpc.code = "UNKNOWN" if name == "OK" else name
 
-    def _abort(
-        self, abort: Callable[..., object], code: object, *arguments: Any, **named: Any
-    ) -> object:
-        self._note_abort(code)
+    def _abort(self, abort: Callable[..., object], *arguments: Any, **named: Any) -> object:
+        self._note_abort(*arguments, **named)
         self.send()
-        return abort(code, *arguments, **named)
+        return abort(*arguments, **named)
 
     async def _abort_async(
-        self, abort: Callable[..., Any], code: object, *arguments: Any, **named: Any
+        self, abort: Callable[..., Any], *arguments: Any, **named: Any
     ) -> object:
-        self._note_abort(code)
+        self._note_abort(*arguments, **named)
         await self.send_async()
-        return await abort(code, *arguments, **named)
+        return await abort(*arguments, **named)
 
     async def _write(self, write: Callable[..., Any], message: object) -> None:
         await self.send_async()

@@ -15,7 +15,6 @@ from pantheon_obs.core.trace_id import PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from types import TracebackType
     from wsgiref.types import WSGIEnvironment
 
     from pantheon_obs.adapters.routes_mounts import Mounts
@@ -135,13 +134,13 @@ def note_failed_read(exchange: Exchange, environ: WSGIEnvironment, error: BaseEx
     """Report to the exchange that the client has left, if an exception comes from reading the body.
 
     Servers raise any `OSError` for that, as a database's connection does too. So one counts only if
-    it has passed through the object from which the application reads the body, or was raised by one
-    that has this object and misses a part of the body.
+    it has passed through the object from which the application reads the body, or if the method of
+    an object that wraps this one has raised it without an error number, which the system's have.
     """
     stream = environ.get(_INPUT)
     streams = (stream, getattr(stream, "raw", stream))  # a buffered one, in C, has no frames
     for cause in chain_of(error):
-        if isinstance(cause, OSError) and _has_passed(cause.__traceback__, streams):
+        if isinstance(cause, OSError) and _has_passed(cause, streams):
             exchange.send_failed(cause)
             exchange.client_left()
             return
@@ -156,12 +155,10 @@ def length_of(headers: Iterable[tuple[str, str]]) -> float:
     return math.inf
 
 
-def _has_passed(traceback: TracebackType | None, streams: tuple[object, ...]) -> bool:
-    """Whether one of these objects has a method among the frames of a traceback.
-
-    In the innermost frame it may be an attribute of the object whose method it is.
-    """
+def _has_passed(error: OSError, streams: tuple[object, ...]) -> bool:
+    """Whether an error comes from a method of one of these objects, or of an object around one."""
     first: object = None
+    traceback = error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
         names = code.co_varnames[: code.co_argcount]
@@ -169,5 +166,7 @@ def _has_passed(traceback: TracebackType | None, streams: tuple[object, ...]) ->
         if first is not None and any(first is stream for stream in streams):
             return True
         traceback = traceback.tb_next
-    held = getattr(first, "__dict__", {}).values()
-    return any(each is stream for each in held for stream in streams)
+    if error.errno is not None:
+        return False
+    attributes = getattr(first, "__dict__", {}).values()
+    return any(each is stream for each in attributes for stream in streams)

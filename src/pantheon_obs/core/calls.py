@@ -36,16 +36,6 @@ def call_here() -> OpenCall | None:
     return call
 
 
-def is_in_frame_of(call: OpenCall) -> bool:
-    """Whether the code that runs here was called by a registered frame of the call."""
-    frame = currentframe()
-    while frame is not None:
-        if call in _frames.get(id(frame), ()):
-            return True
-        frame = frame.f_back
-    return False
-
-
 def enter_frame(frame: FrameType | None, call: OpenCall) -> int:
     """Register a generator's frame as the call's own code; return the id for `leave_frame`."""
     _frames.setdefault(id(frame), []).append(call)

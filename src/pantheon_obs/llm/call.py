@@ -17,7 +17,7 @@ from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.llm.hosts import place_finder
 from pantheon_obs.llm.observe import generators
 from pantheon_obs.llm.observe.returned_values import deliver
-from pantheon_obs.llm.options import CallOptions, alias_finder, check_model, check_operation
+from pantheon_obs.llm.options import CallOptions, alias_finder, name_of, refuse_unless_names
 from pantheon_obs.llm.report import LlmCall
 from pantheon_obs.llm.with_block import LlmCallHandle, WithBlock, end_block
 
@@ -109,14 +109,17 @@ def llm_call(  # noqa: PLR0913 - options, each with a name and a default
         ...     call.usage((120, 30))
     """
     loader.prepare()
-    named = check_operation(operation)
-    options = CallOptions(named, provider, usage, pricing_of(prices, provider))
-    observer = LlmCallObserver(check_model(model), options)
+    vendor = name_of(provider)
+    options = CallOptions(name_of(operation) or "", vendor, usage, pricing_of(prices, vendor))
+    observer = LlmCallObserver(model, options)
+    observer.names = (model, operation, provider)
     return observer if function is None else observer(function)
 
 
 class LlmCallObserver:
     """A decorator, and a context manager for one call at a time."""
+
+    names: tuple[object, ...] = ()  # `model`, `operation` and `provider`, as they were given
 
     def __init__(self, model: str | Callable[..., str | None] | None, options: CallOptions) -> None:
         self._model = model
@@ -135,6 +138,7 @@ class LlmCallObserver:
         Raises:
             ConfigError: The argument is a class, or is not callable.
         """
+        refuse_unless_names(*self.names)
         if isinstance(function, staticmethod | classmethod):
             method: Any = type(function)(self(function.__func__))
             return method  # type: ignore[no-any-return]

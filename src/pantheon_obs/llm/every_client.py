@@ -111,6 +111,8 @@ class LateWatch:
     def undo(self) -> None:
         """Wait and watch no more."""
         forget(self.module, self)
+        with suppress(ValueError):  # it waits no more
+            _waiting.remove(self)
         if self.begun is not None:
             self.begun.undo()
 

@@ -18,7 +18,7 @@ from pantheon_obs.llm.cost.price_list_loader import loader
 from pantheon_obs.llm.every_client import functions_at, is_watched
 from pantheon_obs.llm.hosts import vendor_of
 from pantheon_obs.llm.one_client import LlmInstrumentation, on_path, title_of
-from pantheon_obs.llm.options import CallOptions
+from pantheon_obs.llm.options import CallOptions, name_of, refuse_unless_names
 from pantheon_obs.llm.sdks import SDK_NAMES, SDKS, sdk_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def instrument_llm(
         'Hi'
         >>> instrumentation.undo()
     """
-    options = CallOptions("", provider, usage, pricing_of(prices, provider))
+    refuse_unless_names(provider=provider)
+    vendor = name_of(provider)
+    options = CallOptions("", vendor, usage, pricing_of(prices, vendor))
     return instrumented(client_or_gateway, methods, options, automatic=False)
 
 

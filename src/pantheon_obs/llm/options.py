@@ -8,7 +8,7 @@ from enum import Enum
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pantheon_obs.core.errors import refuse, refuse_unless_text
+from pantheon_obs.core.errors import refuse
 from pantheon_obs.core.guard import Guard, report
 from pantheon_obs.core.signatures import is_plain
 from pantheon_obs.llm.usage.fields import as_text, field
@@ -58,23 +58,28 @@ class CallOptions:
     def __post_init__(self) -> None:
         if self.usage is not None and not is_plain(self.usage, "result"):
             refuse("usage", self.usage, "a function of the result")
-        if self.provider is not None:
-            refuse_unless_text("provider", self.provider, "the name of a vendor")
 
 
-def check_operation(operation: Any) -> str:
-    """Return the `operation=` option, empty if it is not given."""
-    if operation not in (None, ""):
-        refuse_unless_text("operation", operation, "a name for the event")
-    return operation or ""
+def refuse_unless_names(
+    model: object = None, operation: object = None, provider: object = None
+) -> None:
+    """Refuse options that are no names, where a function is decorated or a client instrumented.
+
+    A `with` may have them from the data of a request, which must not fail: it leaves them out.
+    """
+    given = {"operation": operation, "provider": provider}
+    if not callable(model):
+        given["model"] = model
+    for option, value in given.items():
+        if value not in (None, "") and name_of(value) is None:
+            refuse(option, value, "a name")
 
 
-def check_model(model: Any) -> Any:
-    """Return the `model=` option: a member of an enumeration as its value, None if it is empty."""
-    alias = model if callable(model) else _alias(model)
-    if alias is None and model not in (None, ""):
-        refuse("model", model, "the alias of a model, or a function of the call's arguments")
-    return alias
+def name_of(value: object) -> str | None:
+    """Return a name: a text, or the value of a member of an enumeration; None for another value."""
+    if type(value) is str:
+        return value or None
+    return as_text(value.value if isinstance(value, Enum) else value)
 
 
 def alias_finder(
@@ -87,11 +92,12 @@ def alias_finder(
     if model is None and function is not None:
         return _by_search(function)
     if not callable(model):
-        return lambda _args, _kwargs: model
+        alias = name_of(model)
+        return lambda _args, _kwargs: alias
 
     def find(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
         with _guard:
-            return _alias(model(*args, **kwargs))
+            return name_of(model(*args, **kwargs))
         return None
 
     return find
@@ -107,13 +113,13 @@ def _by_search(function: Callable[..., Any]) -> Finder:
                 given = args[position]
             if type(given) is str and given:
                 return given
-            alias = _alias(default if given is None else given)
+            alias = name_of(default if given is None else given)
             if alias is not None:
                 return alias
         try:
             for owner in (*args[own:], *kwargs.values(), *args[:own]):
                 for name in _NAMES:
-                    alias = _alias(field(owner, name))
+                    alias = name_of(field(owner, name))
                     if alias is not None:
                         return alias
         except Exception as error:  # noqa: BLE001 - the guard, without its cost per call
@@ -138,9 +144,3 @@ def _parameters(function: Callable[..., Any]) -> tuple[list[tuple[str, int, Any]
             elif parameter.kind is Parameter.VAR_KEYWORD:
                 named.append((wanted, _NOWHERE, None))
     return named, int(bool(parameters) and parameters[0].name in ("self", "cls"))
-
-
-def _alias(value: object) -> str | None:
-    if type(value) is str:
-        return value or None
-    return as_text(value.value if isinstance(value, Enum) else value)

@@ -14,6 +14,8 @@ from pantheon_obs.llm.usage.shapes import read
 from pantheon_obs.llm.usage.sources import read_billed
 
 if TYPE_CHECKING:
+    from weakref import ref
+
     from pantheon_obs.core.context import Trace
     from pantheon_obs.core.llm_events import LlmOutcome
     from pantheon_obs.llm.nesting import InnerCalls
@@ -43,7 +45,7 @@ class Progress:
     window = 1  # how many of them are looked at in one go
     looked_at = 0  # the number of the earlier ones
     last: Any = None  # the last of the earlier ones
-    looped: bool  # whether a loop counts the chunks that an iterator of the stream yields
+    loops: list[ref[Any]]  # generators that count the chunks of an iterator of the stream
     producer = 0.0  # seconds spent inside the model's iterator
     latency = 0.0  # seconds from the start to the end
     complete = False  # whether the whole answer has arrived
@@ -57,7 +59,7 @@ class Progress:
         if not self.streamed:
             self.streamed = True
             self.recent = []
-            self.looped = False
+            self.loops = []
 
     @property
     def chunks(self) -> int:

@@ -13,7 +13,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
 import grpc.aio
@@ -46,6 +46,26 @@ def fails(_request: bytes, _context: Any) -> bytes:
 def aborts(_request: bytes, context: Any) -> bytes:
     """Abort with a code."""
     context.abort(grpc.StatusCode.NOT_FOUND, "no such book")
+    return b"never"
+
+
+class Missing(NamedTuple):
+    """A status, as `grpc.Status` describes it."""
+
+    code: Any = grpc.StatusCode.NOT_FOUND
+    details: str = "no such book"
+    trailing_metadata: tuple[tuple[str, str], ...] = ()
+
+
+def aborts_with_a_status(_request: bytes, context: Any) -> bytes:
+    """Abort with a status, by the name of the parameter."""
+    context.abort_with_status(status=Missing())
+    return b"never"
+
+
+def aborts_by_names(_request: bytes, context: Any) -> bytes:
+    """Abort with a code, by the names of the parameters."""
+    context.abort(details="no such book", code=grpc.StatusCode.NOT_FOUND)
     return b"never"
 
 

@@ -6,8 +6,9 @@ from functools import partial
 from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
-from pantheon_obs.core.calls import is_in_frame_of, leave_context
+from pantheon_obs.core.calls import leave_context
 from pantheon_obs.core.context import current_call
 from pantheon_obs.llm.cost.budget_checks import admit, catch_up
 from pantheon_obs.llm.nesting import OwnCode
@@ -53,7 +54,7 @@ def _next(method: Method, observed: ObservedClass) -> Method:
 
     def observed_next(self: Any) -> Any:
         call = call_of(id(self))
-        if call is None or (call.looped and is_in_frame_of(call)):  # the loop counts this chunk
+        if call is None or (call.loops and _is_in_loop(call)):
             return method(self)
         token = current_call.set(call)
         began = perf_counter()
@@ -78,7 +79,7 @@ def _anext(method: Method, observed: ObservedClass) -> Method:
 
     async def observed_anext(self: Any) -> Any:
         call = call_of(id(self))
-        if call is None or (call.looped and is_in_frame_of(call)):  # as above
+        if call is None or (call.loops and _is_in_loop(call)):
             return await method(self)
         token = current_call.set(call)
         began = perf_counter()
@@ -124,10 +125,19 @@ def _iter(method: Method, observed: ObservedClass, *, observe: Method) -> Method
             current_call.reset(token)
         if iterator is self:
             return iterator
-        call.looped = True
-        return observe(iterator, IteratorObserver(observed, self, call))
+        loop = observe(iterator, IteratorObserver(observed, self, call))
+        call.loops.append(ref(loop))
+        return loop
 
     return observed_iter
+
+
+def _is_in_loop(call: LlmCall) -> bool:
+    """Whether a loop runs a step, perhaps from another thread or task: it counts the chunk."""
+    loops = [loop() for loop in call.loops]
+    return any(
+        getattr(loop, "gi_running", False) or getattr(loop, "ag_running", False) for loop in loops
+    )
 
 
 def observed_method(

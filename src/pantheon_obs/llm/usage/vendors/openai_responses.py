@@ -10,7 +10,7 @@ from typing import Any
 from pantheon_obs.llm.usage.answer import Reported, as_count
 from pantheon_obs.llm.usage.billed_items import add_tools
 from pantheon_obs.llm.usage.errors import set_error
-from pantheon_obs.llm.usage.fields import any_of, as_text, field, field_at, has
+from pantheon_obs.llm.usage.fields import any_of, as_text, either, field, field_at, has
 from pantheon_obs.llm.usage.vendors.openai_chat import take_in
 
 # In a stream the name of a tool comes before its arguments, and reasoning may be encrypted.
@@ -24,12 +24,13 @@ def response(value: Any, reported: Reported) -> Any:
     """Read a whole response, which has a status and no finish reason (responses/object)."""
     if field(value, "object") not in _OBJECTS:
         return False
-    reason = as_text(field_at(value, "incomplete_details", "reason"))
+    details = either(value, "incomplete_details", "status_details")  # of the Realtime API
+    reason = as_text(field(details, "reason"))
     status = as_text(field(value, "status"))
     reported.note(model=field(value, "model"), finish_reason=reason or status, content=True)
     reported.set_job(value, status)
     if status == "failed":
-        set_error(field(value, "error"), reported)
+        set_error(field(value, "error") or field(details, "error"), reported)
     reported.set_served("service_tier", field(value, "service_tier"))
     add_tools(field(value, "output"), reported)
     searches = field_at(value, "tool_usage", "web_search", "num_requests")
