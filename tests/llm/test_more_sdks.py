@@ -88,6 +88,7 @@ assert "google.genai._gaos.google_genai" not in sys.modules
 configure_logging()
 client = genai.Client(api_key="none", http_options={{"base_url": "{url}"}})
 client.interactions.create(model="m", input="x")
+assert 1 == len(every_client._waiting)
 asyncio.run(client.aio.interactions.create(model="m", input="x"))
 found.undo()
 client.interactions.create(model="m", input="x")

@@ -97,9 +97,17 @@ def is_observed(client: object, sdk: Sdk) -> bool:
 
 
 def instrumented(
-    subject: object, methods: Iterable[str] | None, options: CallOptions, *, automatic: bool
+    subject: object,
+    methods: Iterable[str] | None,
+    options: CallOptions,
+    *,
+    automatic: bool,
+    is_late: bool = False,
 ) -> LlmInstrumentation:
-    """Do the same as `instrument_llm`; an `automatic` change stands behind all others."""
+    """Do the same as `instrument_llm`; an `automatic` change stands behind all others.
+
+    It `is_late` if the SDK has just imported the rest of its methods.
+    """
     loader.prepare()
     sdk = sdk_of(subject)
     all_clients = sdk if isinstance(subject, type | ModuleType) else None
@@ -122,9 +130,10 @@ def instrumented(
             instrumentation.observe(subject)
         else:
             instrumentation.watch(all_clients, wanted, subject, automatic=automatic)
-            if methods is None and all_clients.late and imported(all_clients.late) is None:
+            late = all_clients.late if methods is None and not is_late else ""
+            if late and imported(late) is None:
                 again = partial(instrumented, subject, None, options, automatic=automatic)
-                instrumentation.watch_late(all_clients, again)
+                instrumentation.watch_late(late, partial(again, is_late=True))
     except ConfigError:
         instrumentation.undo()
         raise

@@ -70,9 +70,9 @@ class LlmInstrumentation(Undoable):
                 for kind, function in functions
             )
 
-    def watch_late(self, sdk: Sdk, again: Callable[[], LlmInstrumentation]) -> None:
-        """Watch `again` when an SDK has imported the rest of its methods."""
-        self._patches.append(LateWatch(sdk.late, again))
+    def watch_late(self, module: str, again: Callable[[], LlmInstrumentation]) -> None:
+        """Watch `again` when an SDK has imported the module with the rest of its methods."""
+        self._patches.append(LateWatch(module, again))
 
     def making(
         self, observe: Callable[[Any], LlmInstrumentation], make: Callable[..., Any]
