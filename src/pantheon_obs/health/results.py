@@ -83,8 +83,8 @@ def refuse_unless_check(name: str, function: Any) -> None:
         accepted = "a callable without arguments: a function itself, not what it returns"
     elif _is_generator_function(function):
         accepted = "a function that returns: a generator's code runs only if it is iterated over"
-    elif inspect.isclass(function):
-        accepted = f"an instance: {function.__name__}(), or a function"
+    elif inspect.isclass(function) and any("__call__" in vars(base) for base in function.__mro__):
+        accepted = f"an instance: {function.__name__}()"
     elif _needs_arguments(function):
         called = getattr(function, "__name__", type(function).__name__)
         called = name if called == "<lambda>" else called
