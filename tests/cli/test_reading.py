@@ -16,6 +16,7 @@ from pantheon_obs.cli.reading.files import find, service_of
 from pantheon_obs.cli.reading.lines import Reader
 from tests.cli.incidents import TRACE
 from tests.cli.written import line, request, save
+from tests.support.server import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -414,6 +415,27 @@ def test_a_pipe_is_read_to_its_end(run: Run, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     writer = Thread(target=pipe.write_text, args=(OURS,))
+    writer.start()
+
+    assert 1 == len(story(run, pipe)["lines"])
+    writer.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are POSIX")
+def test_gzip_is_told_where_a_pipe_gives_one_byte_first(run: Run, tmp_path: Path) -> None:
+    """A program may write it in parts of any size."""
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    zipped = gzip.compress(OURS.encode())
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as file:
+            file.write(zipped[:1])
+            wait_until(lambda: not any(fcntl.ioctl(file, termios.FIONREAD, bytes(4))))
+            file.write(zipped[1:])
+
+    writer = Thread(target=write)
     writer.start()
 
     assert 1 == len(story(run, pipe)["lines"])

@@ -18,6 +18,7 @@ from pantheon_obs.cli.reading import lines as reading
 from pantheon_obs.cli.reading.files import find
 from pantheon_obs.cli.report import cache, duck, traces
 from pantheon_obs.cli.report.windows import MOST_POINTS, bucket_length
+from pantheon_obs.cli.wording import duration
 from tests.cli.pages import CALLER, HOSTILE, TRACE, TRACEBACK, call, line, request, write_log
 
 if TYPE_CHECKING:
@@ -62,6 +63,20 @@ def test_a_long_table_is_cut_in_text(tmp_path: Path, run: Run) -> None:
     assert "x…" in text
     assert "1.5 min" in text
     assert "/deep/shop/pay.py:12 charge  2026" in text
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "shown"),
+    [
+        *((99.94, "99.9 ms"), (99.96, "100 ms"), (999.4, "999 ms"), (999.7, "1.00 s")),
+        *((59_994, "59.99 s"), (59_999, "1.0 min"), (90_000, "1.5 min"), (None, "-")),
+    ],
+)
+def test_a_duration_that_is_rounded_has_the_unit_of_what_is_shown(
+    milliseconds: float | None, shown: str
+) -> None:
+    """There are no 1000 ms and no 60 s."""
+    assert shown == duration(milliseconds)
 
 
 def test_the_text_says_where_the_time_went(tmp_path: Path, run: Run) -> None:

@@ -156,6 +156,16 @@ def test_the_failure_of_a_job_keeps_its_id_in_a_worker_that_has_a_trace() -> Non
         assert failures.trace_id_of(own) is None
 
 
+def test_an_error_of_the_trace_itself_has_its_id_whatever_was_handled_before() -> None:
+    """A fallback fails after the failure of a nested trace, which is handled already."""
+    fallback = OSError("no fallback")
+    with trace_context("outer-1"):
+        with pytest.raises(LookupError) as handled, trace_context("inner-1"):
+            raise LookupError
+        fallback.__context__ = handled.value
+        assert failures.trace_id_of(fallback) is None
+
+
 def test_a_request_reports_the_failure_of_its_part_under_its_own_id() -> None:
     """A trace that is nested in a request's is a part of it."""
     error = LookupError("no such order")

@@ -177,6 +177,25 @@ def test_an_events_own_field_wins_over_bound_and_static_ones(logged: Logged) -> 
     ]
 
 
+def test_the_failure_of_a_nested_trace_has_no_fields_of_the_outer_one(logged: Logged) -> None:
+    """Its line has its own id, in a trace or outside of them, where fields describe the worker."""
+    configure_logging(log_format="json")
+    log = logging.getLogger("worker")
+    bind(worker="w-1")
+    with trace_context("outer-1"):
+        bind(tenant="acme")
+        with pytest.raises(LookupError) as failed, trace_context("inner-1"):
+            raise LookupError
+        log.error("failed", exc_info=failed.value)
+    with pytest.raises(LookupError) as failed, trace_context("job-1"):
+        raise LookupError
+    log.error("failed", exc_info=failed.value)
+
+    assert [("inner-1", None, None), ("job-1", None, "w-1")] == [
+        (line["trace_id"], line.get("tenant"), line.get("worker")) for line in logged()
+    ]
+
+
 def test_fields_bound_outside_a_trace_are_on_the_lines_of_this_context(logged: Logged) -> None:
     """`bind()` works without a request too."""
     configure_logging(log_format="json")

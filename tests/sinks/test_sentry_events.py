@@ -456,6 +456,21 @@ def test_the_user_has_the_bound_id(receiver: Receiver) -> None:
     assert [None, {"id": "7"}, {"id": "0", "segment": "b2b"}] == users
 
 
+def test_the_failure_of_a_nested_trace_has_no_user_of_the_outer_one(receiver: Receiver) -> None:
+    """It is tagged with its own id, and the user is another trace's."""
+
+    def work() -> None:
+        bind(user_id=7)
+        with pytest.raises(LookupError) as failed, trace_context("inner-1"):
+            raise LookupError
+        sentry_sdk.capture_exception(failed.value)
+
+    [event] = events_of(receiver, work)
+
+    assert "inner-1" == event["tags"]["trace_id"]
+    assert "user" not in event
+
+
 FIRST = "0af76519-16cd-43dd-8448-eb211c80319c"
 MARKS = {FIRST, FIRST.replace("-", ""), "anna", "acme", "basket", "parcel", "searched", "/buy"}
 

@@ -770,6 +770,11 @@ TEXTS = (
         "redis://[::1]:6379/0?mail=b@c.test",
         "postgres://db/shop?mail=b:c@d.test",
         "ssh://git@git.test/a.git",
+        "git+ssh://git.test:ada/shop.git@main",
+        "svn+ssh://svn.test:trunk/shop@42",
+        "file://C:/Users/ada@shop/a.txt",
+        "s3://bucket:prefix/a/b@v1",
+        "wss://shop.test:feed/a@b",
     ),
     *("git@github.com:ada/shop.git", "mailto:ada@shop.test", "https://shop.test/token/17?page=2"),
     *(

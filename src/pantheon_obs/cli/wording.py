@@ -27,14 +27,14 @@ _STATUS = {
 
 
 def duration(milliseconds: float | None) -> str:
-    """Write a duration in the unit in which a person reads it."""
+    """Write a duration in the unit in which a person reads it; rounded, it may reach the next."""
     if milliseconds is None:
         return "-"
-    if milliseconds >= _MINUTE:
+    if round(milliseconds, -1) >= _MINUTE:
         return f"{milliseconds / _MINUTE:,.1f} min"
-    if milliseconds >= _SECOND:
+    if round(milliseconds) >= _SECOND:
         return f"{milliseconds / _SECOND:.2f} s"
-    return f"{milliseconds:.{0 if milliseconds >= _LONG else 1}f} ms"
+    return f"{milliseconds:.{0 if round(milliseconds, 1) >= _LONG else 1}f} ms"
 
 
 def dollars(value: float | None) -> str:

@@ -67,7 +67,10 @@ class Facts:
 
     @property
     def may_have_failed(self) -> bool:
-        """Whether a last part without content may end a body that was cut, or that says so."""
+        """Whether the application may have failed before it sent a last part without content.
+
+        The status may say so, or the part may end a body that was cut.
+        """
         if (self.status_code or 0) >= SERVER_ERROR:
             return True
         is_empty = self.first_byte is None and self.status_code not in BODILESS

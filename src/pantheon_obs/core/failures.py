@@ -209,11 +209,11 @@ def share_log(root: BaseException, raised: BaseException) -> None:
 
 
 def trace_id_of(error: BaseException | None) -> str | None:
-    """The id of the trace that the exception, or its cause, escaped from; None in a request."""
-    if is_of_request(current_trace.get()):
-        return None
-    escaped = (known(each) for each in chain_of(error))
-    return next((failure.trace_id for failure in escaped if failure and failure.trace_id), None)
+    """The id of the trace that it (outside of traces, a cause) escaped from; None in a request."""
+    trace = current_trace.get()
+    chain = (error,) if trace is not None and trace.trace_id else chain_of(error)
+    ids = (failure.trace_id for failure in map(known, chain) if failure is not None)
+    return None if is_of_request(trace) else next(filter(None, ids), None)
 
 
 def repeats(record: LogRecord) -> bool:

@@ -9,7 +9,7 @@ import stat
 import sys
 import zlib
 from io import BufferedReader, FileIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.cli.reading.files import STDIN, Source
 from pantheon_obs.cli.terminal import CommandError, note
@@ -26,6 +26,15 @@ LONGEST = 16 << 20  # bytes of a line: parsed, it takes up to 25 times as much
 _KEPT = 1 << 16  # bytes of a longer line that are given, so that it is counted
 _GZIP = b"\x1f\x8b"
 _WRITER_COMES = 2000  # milliseconds
+
+
+class _File(FileIO):
+    """A file that gives its first two bytes at once: gzip is recognised by them."""
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any buffer
+        """Read two bytes or more, unless the file ends before: a pipe may give one."""
+        count = super().readinto(buffer)
+        return count + super().readinto(memoryview(buffer)[1:]) if count == 1 else count
 
 
 def blocks(source: Source, progress: ProgressLine) -> Iterator[bytes]:
@@ -62,11 +71,11 @@ def blocks(source: Source, progress: ProgressLine) -> Iterator[bytes]:
 
 def _open(source: Source) -> BufferedReader:
     if source.path == STDIN:
-        return BufferedReader(FileIO(sys.stdin.fileno(), closefd=False), BLOCK)
+        return BufferedReader(_File(sys.stdin.fileno(), closefd=False), BLOCK)
     descriptor = os.open(source.path, WITHOUT_WAITING)
     if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
         _wait_for_writer(descriptor)
-    return BufferedReader(FileIO(descriptor), BLOCK)
+    return BufferedReader(_File(descriptor), BLOCK)
 
 
 def _wait_for_writer(descriptor: int) -> None:

@@ -75,8 +75,10 @@ class LineBuilder:
         trace_id, bound = entry.trace_id, entry.bound
         if trace_id is None:
             trace_id, trace = active()
-            if error is not None:
-                trace_id = trace_id_of(error) or trace_id
+            if error is not None and (escaped_from := trace_id_of(error)):
+                # The fields of another trace do not describe this one.
+                trace = trace if trace_id in {"", escaped_from} else None
+                trace_id = escaped_from
             bound = trace.bound if bound is None and trace is not None else bound
         if trace_id:
             line["trace_id"] = trace_id

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dis
-import signal
-from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from pantheon_obs.core.guard import handler_codes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import CodeType, FrameType, TracebackType
+    from types import FrameType, TracebackType
 
 RAISED = (Exception, SystemExit, KeyboardInterrupt)
 """A value may raise these when it is read. The application would not have read it here."""
@@ -48,11 +48,10 @@ def let_signals_through(error: BaseException) -> None:
     """
     if isinstance(error, Exception):
         return
-    handlers = {_code_of(signal.getsignal(number)) for number in signal.valid_signals()} - {None}
     frames = [(frame.f_code, at) for frame, at in _steps(error.__traceback__)]
     code, at = frames[-1]
     is_raised = code.co_code[at] == dis.opmap["RAISE_VARARGS"]
-    if handlers.intersection(code for code, _ in frames) or (
+    if handler_codes().intersection(code for code, _ in frames) or (
         isinstance(error, KeyboardInterrupt) and not is_raised
     ):
         raise error
@@ -62,12 +61,6 @@ def _steps(place: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
     while place is not None:
         yield place.tb_frame, place.tb_lasti
         place = place.tb_next
-
-
-def _code_of(handler: Any) -> CodeType | None:  # noqa: ANN401 - any callable, or none
-    while isinstance(handler, partial):
-        handler = handler.func
-    return getattr(handler, "__code__", None)  # of a method too
 
 
 def plain_scalar(value: Any) -> Any:  # noqa: ANN401 - a scalar in, a scalar out

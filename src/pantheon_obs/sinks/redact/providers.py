@@ -165,7 +165,11 @@ _IN_URL = (
     r"://((?!:@)[^/?#\s'\":@]*+:(?![@*]|\[redacted\]@|[<{$%])[^/?#\s'\"]*(?=@)"
     r"|(?=\D{0,80}\d)[A-Za-z0-9_-]{16,80}(?=@))"
 )
-# In a URL of HTTP the path may have an @; in others, as of databases, a password may have slashes.
+# In URLs of these schemes the path may have an @; in others, as of databases, a password may have
+# slashes.
+_PATHS = ("http", "https", "ws", "wss", "ssh", "file", "s3", "gs")
+_BEHIND_PATHS = "".join(f"(?<!{scheme}.)" for scheme in _PATHS)
+_NO_PATHS = "".join(f"(?<!{scheme})" for scheme in _PATHS)
 _OF_DATABASE = r"[^/?#\s'\":@\[]*+:(?![@*<{$%]|\[redacted\]|\d{1,5}[/?#,])[^\s'\":]*"
 # Not every word after "basic": a credential is no word, and no words with marks between them.
 _BEHIND_SCHEME = (
@@ -183,11 +187,7 @@ OTHERS: tuple[tuple[str, str, str], ...] = (
     (":", r"(?:(?<=:\d{4}.)|(?<=\*:\*.))", r":[\w*-]{1,63}+:[\w.*@-]{1,63}+:([^\s:'\"]{4,})"),
     # A URL, percent-encoded
     ("%", "(?=3[aA]%2[fF]%2[fF])", r"%3.%2.%2.[^%\s]{0,64}+%3[aA]([^%\s&]{1,200})(?=%40)"),
-    (
-        ":",
-        f"(?<!http.)(?<!https.)(?=//{_OF_DATABASE}@)",
-        f"(?<!http)(?<!https)://({_OF_DATABASE})(?=@)",
-    ),
+    (":", f"(?=//){_BEHIND_PATHS}(?=//{_OF_DATABASE}@)", f"{_NO_PATHS}://({_OF_DATABASE})(?=@)"),
     (":", r"(?=//[^/?#\s'\"]*@)", _IN_URL),  # ds
     ("~", r"(?<=\dQ.)", r"(?<=[A-Za-z0-9_~.]{3}\dQ)~([A-Za-z0-9_~.-]{31,})"),  # Azure
     (":", "(?<=:thin.)", r":[\w.-]{1,64}+/([^\s@'\"]{1,200}+)(?=@)"),  # Oracle's URL for JDBC

@@ -128,7 +128,7 @@ def tag(event: dict[str, Any], hint: dict[str, Any]) -> dict[str, Any] | None:
         if root is not error:
             _show(event, root)
     if trace_id:
-        _put(event, trace_id, current)
+        _put(event, trace_id, current if current_id in {"", trace_id} else None)
         if (digits := _digits_of_job(trace_id, current)) is not None:
             event["contexts"]["trace"] = {"trace_id": digits, "span_id": digits[:16]}
     if isinstance(current, Exchange):
