@@ -24,8 +24,8 @@ const numbers = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
 function milliseconds(value) {
-  if (value >= 60000) return `${fine.format(value / 60000)} min`;
-  if (value >= 1000) return `${(value / 1000).toFixed(2)} s`;
+  if (value >= 59995) return `${fine.format(value / 60000)} min`;
+  if (value >= 999.5) return `${(value / 1000).toFixed(2)} s`;
   return `${fine.format(value)} ms`;
 }
 
