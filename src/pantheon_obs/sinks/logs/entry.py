@@ -61,6 +61,7 @@ NO_TRACE = "-"
 class BoundThen(dict[str, Any]):
     """The fields that were bound when a record was logged; its line has none bound later."""
 
+    __slots__ = ("attributes", "trace_id")
     trace_id: str
     attributes: Mapping[str, Any]  # that we have put on the record: these fields and the trace id
 

@@ -92,9 +92,11 @@ def _bound_now(record: logging.LogRecord) -> BoundThen:
         trace_id, bound = entry.trace_id, entry.bound or {}
     elif (of_request := trace_on(record.__dict__.get("request"))) is not None:
         trace_id, bound = of_request.trace_id, of_request.bound
-    elif (error := odd.error_in(record.__dict__.get("exc_info"))) is not None:
-        trace_id = trace_id_of(error) or trace_id
-    then = BoundThen({**bound, **bound_fields(), **bound})  # in the order of a line
+    elif exc_info := record.__dict__.get("exc_info"):
+        trace_id = trace_id_of(odd.error_in(exc_info)) or trace_id
+    then = BoundThen(bound)
+    for name, value in bound_fields().items():
+        then.setdefault(name, value)
     then.trace_id = trace_id
     return then
 
