@@ -394,6 +394,56 @@ def test_a_record_that_is_written_later_keeps_its_trace() -> None:
     ]
 
 
+@pytest.mark.parametrize("extra", ["", "request=request"])
+def test_a_record_that_is_written_later_has_no_field_that_was_bound_later(extra: str) -> None:
+    """Neither of its own trace, nor of structlog's context in which it is written."""
+    pytest.importorskip("structlog")
+    done = run(f"""
+        import logging.handlers, types
+        from structlog.contextvars import bind_contextvars
+        from pantheon_obs.core.context import current_trace, leave_on
+        configure_logging(log_format="json")
+        handler = logging.handlers.MemoryHandler(100, target=logging.getLogger().handlers[0])
+        logging.getLogger("kept").addHandler(handler)
+        logging.getLogger("kept").propagate = False
+        with trace_context("first"):
+            request = types.SimpleNamespace()
+            leave_on(request, current_trace.get())
+            bind(user=1, cart={{"pies": 2}})
+            bind_contextvars(tenant="a")
+            logging.getLogger("kept").warning("said", extra=dict({extra}))
+            bind(user=2, role="baker")
+            bind_contextvars(tenant="b", region="north")
+            handler.flush()
+    """)
+
+    [line] = done.lines
+    assert {"trace_id": "first", "user": 1, "cart": {"pies": 2}, "tenant": "a"} == {
+        key: line[key]
+        for key in ("trace_id", "user", "cart", "tenant", "role", "region")
+        if key in line
+    }
+
+
+def test_other_handlers_see_the_trace_of_a_failed_job(
+    add: Callable[[logging.Handler], None], logged: Logged
+) -> None:
+    """The exception has left the trace when it is logged, and the line has its id, too."""
+    handler = Lines(logging.Formatter("%(trace_id)s"))
+    add(handler)
+    configure_logging(log_format="json")
+
+    try:
+        with trace_context("job-1"):
+            int("no number")
+    except ValueError:
+        logging.getLogger("queue").exception("failed")
+
+    [line] = logged()
+    assert ["job-1"] == [each.split("\n")[0] for each in handler.lines]
+    assert "job-1" == line["trace_id"]
+
+
 def test_a_logger_with_a_tuple_of_handlers_logs() -> None:
     """The standard library only iterates over them."""
     done = run("""

@@ -208,6 +208,29 @@ except OSError:
     assert b"no route to the host of mails\nraised\n" == done.stdout
 
 
+def test_a_handler_whose_first_record_raises_is_still_watched() -> None:
+    """It has had no chance to print."""
+    done = run(
+        HANDLERS
+        + """
+class Late(Printer):
+    def tell(self, text):
+        if len(self.kept) == 1:
+            raise KeyError("not ready")
+        super().tell(text)
+logging.getLogger("shop").addHandler(Late())
+configure_logging(log_format="json")
+for number in range(3):
+    try:
+        logging.getLogger("shop").warning("order %d placed", number)
+    except KeyError:
+        logging.info("raised")
+"""
+    )
+
+    assert ["raised", "order 1 placed", "order 2 placed"] == done.events
+
+
 def test_output_of_other_threads_passes_while_a_handler_is_watched() -> None:
     """Only output of the handler's own thread is its line."""
     done = run(

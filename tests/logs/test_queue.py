@@ -683,6 +683,26 @@ def test_waiting_lines_take_little_more_memory_than_their_bytes() -> None:
     assert growth < 2  # 5 MB of lines, with their places in the queue
 
 
+def test_a_long_line_in_a_file_starts_no_thread(tmp_path: Path) -> None:
+    """A file is always ready, and takes a line of any length."""
+    program = """
+        import threading
+        configure_logging(log_delivery="queue")
+        logging.info("x" * 100_000)
+        sys.stderr.write(f"{threading.active_count()}")
+    """
+    with (tmp_path / "out").open("wb") as out:
+        done = subprocess.run(
+            command(program),
+            stdout=out,
+            stderr=subprocess.PIPE,
+            check=True,
+            env=clean_environment(),
+        )
+
+    assert b"1" == done.stderr
+
+
 @pytest.mark.parametrize("line", ["x" * 100_000, "x"])
 def test_a_line_that_would_wait_for_the_reader_starts_the_thread(line: str) -> None:
     """A pipe takes a long line in parts, and none once it is full."""

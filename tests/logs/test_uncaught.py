@@ -460,20 +460,32 @@ def test_a_server_that_reports_requests_through_the_hook_repeats_nothing() -> No
     """uWSGI does; its own exceptions, of clients that have left, have no traceback."""
     done = run("""
         import types
-        configure_logging()
-        def fail(error, *, logged=False):
+        from pantheon_obs import instrument
+        @instrument
+        def app(environ, start_response):
+            raise ValueError
+        def serve():
+            list(app({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, lambda *_: None))
+        def load():
             try:
-                raise error
+                raise ValueError
             except ValueError:
-                if logged:
-                    logging.exception("failed")
+                logging.exception("failed")
+                raise
+        def call(function):
+            try:
+                function()
+            except ValueError:
                 sys.excepthook(*sys.exc_info())
-        fail(ValueError(), logged=True)
+        call(serve)
         sys.modules["uwsgi"] = types.ModuleType("uwsgi")
-        fail(ValueError(), logged=True)
-        fail(ValueError())
+        call(serve)
+        call(load)
+        logging.getLogger("pantheon_obs.request").disabled = True
+        call(serve)
         sys.excepthook(OSError, OSError("write error"), None)
     """)
 
-    uncaught = "uncaught_exception"
-    assert ["failed", uncaught, "failed", uncaught] == done.events
+    uncaught, finished = "uncaught_exception", "request_finished"
+    expected = [finished, uncaught, finished, "failed", uncaught, uncaught]
+    assert ["observability_configured", *expected] == done.events

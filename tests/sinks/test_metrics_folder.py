@@ -337,6 +337,30 @@ def test_a_file_that_a_dead_process_has_not_finished_does_not_hide_the_page(
     assert [] == [*folder.path.glob("*-x.*")]
 
 
+def test_a_file_that_cannot_be_opened_now_counts_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process may have too many files open: that says nothing about the file."""
+    resource = pytest.importorskip("resource")
+    write(tmp_path, "counter", own(tmp_path, NOBODY), 5)
+    folder, merge = Folder(tmp_path), MultiProcessCollector.merge
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def merge_with_no_descriptor_left(files: Any, accumulate: Any = True) -> Any:  # noqa: FBT002 - as it is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, most))
+        try:
+            return merge(files, accumulate)  # type: ignore[no-untyped-call]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
+
+    with monkeypatch.context() as patch, folder.locked():
+        patch.setattr(MultiProcessCollector, "merge", merge_with_no_descriptor_left)
+        with pytest.raises(OSError, match="Too many open files"):
+            folder.settle()
+
+    assert 5 == total(tmp_path)
+
+
 PROGRAM = """
 import os
 from pantheon_obs import instrument

@@ -13,7 +13,6 @@ from weakref import WeakKeyDictionary
 
 from pantheon_obs.core.context import trace_on
 from pantheon_obs.core.exchange import Exchange
-from pantheon_obs.core.serving import active
 from pantheon_obs.core.trace_id import validate
 from pantheon_obs.products import PRODUCTS
 from pantheon_obs.sinks.logs import odd
@@ -58,8 +57,16 @@ _COLOUR = re.compile("\x1b\\[[0-9;]*m")
 NO_TRACE = "-"
 """Stands in place of the trace id on the records that other handlers see outside a trace."""
 
-placed: WeakKeyDictionary[logging.LogRecord, dict[str, Any]] = WeakKeyDictionary()
-"""The attributes that we have put on records: the trace id and the bound fields."""
+
+class BoundThen(dict[str, Any]):
+    """The fields that were bound when a record was logged; its line has none bound later."""
+
+    __slots__ = ("attributes", "trace_id")
+    trace_id: str
+    attributes: Mapping[str, Any]  # that we have put on the record: these fields and the trace id
+
+
+placed: WeakKeyDictionary[logging.LogRecord, BoundThen] = WeakKeyDictionary()
 
 like_fields = re.compile(r"(?:\s|^)[^\s=]+=").findall
 
@@ -215,15 +222,11 @@ def _product_of(entry: Entry) -> str:
 def _take_context(entry: Entry, record: logging.LogRecord, fields: dict[Any, Any]) -> None:
     """Take what we have put on a record, in whichever thread or process, from the fields."""
     if record.thread == get_ident() and record.process == os.getpid():
-        ours = placed.get(record, {})
-        for name, value in ours.items():
-            if fields.get(name, placed) is value:
-                del fields[name]
-        # The line gets them from the trace, unless a handler has kept the record for later.
-        trace_id = ours.get("trace_id")
-        if trace_id is not None and trace_id != (active()[0] or NO_TRACE):
-            entry.trace_id = "" if trace_id == NO_TRACE else trace_id
-            entry.bound = {name: value for name, value in ours.items() if name != "trace_id"}
+        if (then := placed.get(record)) is not None:
+            for name, value in then.attributes.items():
+                if fields.get(name, placed) is value:
+                    del fields[name]
+            entry.trace_id, entry.bound = then.trace_id, then
         return
     trace_id = fields["trace_id"]
     if trace_id == NO_TRACE:
@@ -242,5 +245,5 @@ def _place_in_trace(entry: Entry, fields: dict[str, Any]) -> None:
         fields["request"] = f"{trace.method} {trace.path}"
     elif _product_of(entry) in _WITH_REQUESTS:  # the socket of a request that was none
         del fields["request"]
-    if trace is not None:
+    if trace is not None and entry.bound is None:
         entry.trace_id, entry.bound = trace.trace_id, trace.bound

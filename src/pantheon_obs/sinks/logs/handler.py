@@ -121,7 +121,7 @@ class ObsHandler(logging.Handler):
         It is asked for each line: all of this may change between two of them.
         """
         if (
-            type(logger) is not _Logger  # its class may have its own ways
+            (type(logger) is not _Logger and not noticing.keeps_methods(type(logger)))
             or logging._logRecordFactory is not _Record  # type: ignore[attr-defined]  # noqa: SLF001 - for each line
             or _Logger.makeRecord is not noticing.make_record
             or self.level

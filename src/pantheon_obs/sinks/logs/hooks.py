@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pantheon_obs.core.failures import is_logged
 from pantheon_obs.core.stack import is_below
 from pantheon_obs.products import PRODUCTS
+from pantheon_obs.sinks.logs.superseded import has_event
 from pantheon_obs.sinks.redact.plain import described
 
 if TYPE_CHECKING:
@@ -76,17 +77,17 @@ def comes_from_command() -> bool:
 
 
 def _main(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    if _logs() and not _is_of_request(error, traceback):
+    if _logs() and not _repeats_event(error, traceback):
         _log(logging.CRITICAL, error, where="main")
     _chain(_main, sys.__excepthook__, kind, error, traceback)
 
 
-def _is_of_request(error: BaseException, traceback: TracebackType | None) -> bool:
-    """Whether a server in C reports an exception of a request whose event says more.
+def _repeats_event(error: BaseException, traceback: TracebackType | None) -> bool:
+    """Whether a server in C reports an exception of a request whose event says it already.
 
     The server's own exception, for a client that has left, has no traceback.
     """
-    return (traceback is None or is_logged(error)) and any(
+    return (traceback is None or has_event(error)) and any(
         map(sys.modules.__contains__, _PRINTING_SERVERS)
     )
 

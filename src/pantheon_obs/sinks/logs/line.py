@@ -11,7 +11,7 @@ from pantheon_obs.core.failures import trace_id_of
 from pantheon_obs.core.late_imports import when_imported
 from pantheon_obs.core.serving import active
 from pantheon_obs.sinks.logs import structlog_fields
-from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, Entry
+from pantheon_obs.sinks.logs.entry import LEVEL_NAMES, BoundThen, Entry
 from pantheon_obs.sinks.logs.tracebacks import traceback_of
 from pantheon_obs.sinks.redact.plain import described, make_room
 
@@ -141,7 +141,7 @@ class LineBuilder:
         """Add the fields of `bind()` and structlog, and static fields, if the line lacks them."""
         if bound:
             self._add_missing(line, dict(bound))
-        variables = structlog_fields.variables
+        variables = structlog_fields.variables if type(bound) is not BoundThen else {}
         if type(variables) is not dict:
             self._add_missing(line, structlog_fields.bound_fields())
         else:

@@ -75,7 +75,7 @@ class _Watching:
 
     @contextmanager
     def __call__(self, record: logging.LogRecord) -> Iterator[None]:
-        """Listen to one record's handling."""
+        """Listen to one record's handling; drop its line, and write any other text."""
         for name in _STREAMS:
             _tap(getattr(sys, name))
         heard: Heard = []
@@ -84,15 +84,12 @@ class _Watching:
             yield
         finally:
             _hearing.heard = outer
-            self._judge(record, heard)
-
-    def _judge(self, record: logging.LogRecord, heard: Heard) -> None:
-        """Drop the line of a record; write any other text."""
-        text = "".join(described(part) for _, part in heard)
-        is_line = bool(heard) and _is_line_of(record, text)
-        if not is_line:
-            for write, part in heard:
-                write(part)
+            text = "".join(described(part) for _, part in heard)
+            is_line = bool(heard) and _is_line_of(record, text)
+            if not is_line:
+                for write, part in heard:
+                    write(part)
+        # A handler that has raised may have been about to print.
         handler = self._handler()
         if handler is None or self._prints:
             return

@@ -61,6 +61,12 @@ def handlers_of(logger: logging.Logger) -> list[logging.Handler]:
     return [*logger.handlers, *handlers_of(logger.parent)]
 
 
+def keeps_methods(kind: type[logging.Logger]) -> bool:
+    """Whether a class of loggers has no way of its own to make and handle records."""
+    names = ("makeRecord", "handle", "filter", "callHandlers")
+    return all(getattr(kind, name) is getattr(_Logger, name) for name in names)
+
+
 def uninstall() -> None:
     """Leave loggers alone."""
     global _alone, make_record, call_handlers  # noqa: PLW0603 - as above

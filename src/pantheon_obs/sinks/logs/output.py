@@ -87,7 +87,11 @@ class Output:
 
     def is_ready(self, line: bytes) -> bool:
         """Whether a line need not wait for the reader now, as far as one can tell."""
-        if self._descriptor is None or len(line) > _ATOMIC or _locks is None:
+        if self._descriptor is None or _locks is None:
+            return False
+        if stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            return True
+        if len(line) > _ATOMIC:  # a pipe may take it in parts
             return False
         poll = select.poll()
         poll.register(self._descriptor, select.POLLOUT)

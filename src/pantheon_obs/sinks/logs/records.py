@@ -7,11 +7,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from pantheon_obs.core.context import trace_on
+from pantheon_obs.core.failures import trace_id_of
 from pantheon_obs.core.installed import imported
 from pantheon_obs.core.serving import active
 from pantheon_obs.core.structured import in_flight
 from pantheon_obs.sinks.logs import odd
-from pantheon_obs.sinks.logs.entry import NO_TRACE, STANDARD, Entry, placed
+from pantheon_obs.sinks.logs.entry import NO_TRACE, STANDARD, BoundThen, Entry, placed
 from pantheon_obs.sinks.logs.structlog_fields import bound_fields
 from pantheon_obs.sinks.logs.tracebacks import spoils_a_parse, traceback_of
 from pantheon_obs.sinks.redact.plain import described
@@ -73,16 +74,17 @@ def place_context(record: logging.LogRecord) -> None:
     text: a handler may send the record to another process.
     """
     attributes = record.__dict__
-    placed[record] = ours = {
+    placed[record] = then = _bound_now(record)
+    then.attributes = {
         name: value if _is_portable(value) else described(value)
-        for name, value in _trace_fields(record).items()
+        for name, value in (*then.items(), ("trace_id", then.trace_id or NO_TRACE))
         if name not in STANDARD and name not in attributes
     }
-    attributes.update(ours)
+    attributes.update(then.attributes)
 
 
-def _trace_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Collect the trace id and the bound fields that a record belongs to."""
+def _bound_now(record: logging.LogRecord) -> BoundThen:
+    """Collect the bound fields, and find the trace id, that a record belongs to."""
     entry = in_flight.get(id(record))
     trace_id, trace = active()
     bound: Mapping[str, Any] = trace.bound if trace is not None else {}
@@ -90,12 +92,18 @@ def _trace_fields(record: logging.LogRecord) -> dict[str, Any]:
         trace_id, bound = entry.trace_id, entry.bound or {}
     elif (of_request := trace_on(record.__dict__.get("request"))) is not None:
         trace_id, bound = of_request.trace_id, of_request.bound
-    return {**bound_fields(), **bound, "trace_id": trace_id or NO_TRACE}
+    elif exc_info := record.__dict__.get("exc_info"):
+        trace_id = trace_id_of(odd.error_in(exc_info)) or trace_id
+    then = BoundThen(bound)
+    for name, value in bound_fields().items():
+        then.setdefault(name, value)
+    then.trace_id = trace_id
+    return then
 
 
 def added_to(record: logging.LogRecord, known: Collection[str]) -> dict[str, Any]:
     """Return the attributes that others have given to a record, besides the known ones."""
-    ours = placed.get(record, {})
+    ours = placed[record].attributes if record in placed else {}
     return {
         name: value
         for name, value in record.__dict__.items()

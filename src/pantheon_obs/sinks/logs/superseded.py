@@ -39,11 +39,11 @@ def is_superseded(record: logging.LogRecord, error: BaseException | None) -> boo
         return True
     # A framework may say it on the application's own logger, which can have any name.
     announces = error is not None and _ANNOUNCEMENT.match(str(record.msg)) is not None
-    return announces and _is_unhandled_error(record, error)
+    return announces and has_event(error)
 
 
-def _is_unhandled_error(_: logging.LogRecord, error: BaseException | None) -> bool:
-    """Whether a framework logs an error that it answers, and that our event reports."""
+def has_event(error: BaseException | None) -> bool:
+    """Whether the event of a request or task reports an exception, and is written."""
     return is_covered(error) and logging.getLogger(_REQUESTS).isEnabledFor(logging.ERROR)
 
 
@@ -89,7 +89,7 @@ _KINDS: dict[str, Rule] = {
     # The lines of development servers about a request, and uvicorn's, have the query string.
     "access line": _is_access_line,
     "websocket line": lambda record, _: str(record.msg).startswith('%s - "WebSocket %s'),
-    "unhandled error": _is_unhandled_error,
+    "unhandled error": lambda _, error: has_event(error),
     "task end": _is_task_end,
     "lifespan failure": _is_lifespan_failure,
     # billiard wraps the error in one of its own
