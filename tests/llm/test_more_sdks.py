@@ -474,6 +474,15 @@ class TestBedrock:
         assert not [name for name in vars(client) if "pantheon" in name]
         client.close()
 
+    def test_clients_stay_as_they_are_while_the_library_is_off(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """`instrument_llm` changes nothing then."""
+        boto3 = pytest.importorskip("boto3")
+        monkeypatch.setenv("PANTHEON_OBS_DISABLED", "1")
+        with instrument_llm(boto3), closing(self.client(None)) as client:
+            assert not [name for name in vars(client) if "pantheon" in name]
+
     def test_converse_stream(self, events: Events) -> None:
         """The call ends with its stream."""
         body = aws_events(

@@ -16,7 +16,15 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from pantheon_obs import ConfigError, bind, current_trace_id, instrument, llm_call, trace_context
+from pantheon_obs import (
+    ConfigError,
+    TraceIdMiddleware,
+    bind,
+    current_trace_id,
+    instrument,
+    llm_call,
+    trace_context,
+)
 from pantheon_obs.core import pipeline
 from pantheon_obs.core.context import Trace, begin, current_trace, end
 from pantheon_obs.propagation import TracedThreadPoolExecutor, carry
@@ -467,6 +475,32 @@ def test_an_error_that_ends_a_job_is_logged_with_its_id() -> None:
             log.exception("failed")
 
     assert ["job-1"] == [line["trace_id"] for line in lines]
+
+
+def test_an_error_that_passes_a_job_outside_of_its_request_keeps_the_request_s_id() -> None:
+    """A test's client, for example, gets it within a trace of the test."""
+
+    async def serve() -> None:
+        async def app(_scope: Any, _receive: Any, _send: Any) -> None:
+            raise LookupError
+
+        headers = [(b"x-trace-id", b"request-1")]
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+        await TraceIdMiddleware(app)(scope, receive, send)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_message: Any) -> None:
+        """Take the plain 500."""
+
+    with capture_events() as lines, pytest.raises(LookupError) as raised, trace_context("test-1"):
+        asyncio.run(serve())
+    with capture_events() as later:
+        log.error("failed", exc_info=raised.value)
+
+    assert ["request-1"] == [line["trace_id"] for line in lines]
+    assert ["request-1"] == [line["trace_id"] for line in later]
 
 
 def test_arguments_and_results_pass_and_the_function_is_known_by_its_name() -> None:
