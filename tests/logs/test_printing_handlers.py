@@ -231,6 +231,25 @@ for number in range(3):
     assert ["raised", "order 1 placed", "order 2 placed"] == done.events
 
 
+def test_a_message_that_cannot_be_formatted_fails_no_code_that_logs() -> None:
+    """A handler that prints the unformatted message has no reason to fail, as without us."""
+    done = run(
+        HANDLERS
+        + """
+class Raw(Own):
+    def emit(self, record):
+        print("RAW", record.msg)
+logging.getLogger("shop").addHandler(Raw())
+configure_logging(log_format="json", log_stream="stderr")
+logging.getLogger("shop").warning("%d loaves", "many")
+print("logged")
+"""
+    )
+
+    assert done.stdout.endswith(b"logged\n")
+    assert 1 == done.stderr.count(b"loaves")
+
+
 def test_output_of_other_threads_passes_while_a_handler_is_watched() -> None:
     """Only output of the handler's own thread is its line."""
     done = run(

@@ -361,6 +361,14 @@ def test_a_file_that_cannot_be_opened_now_counts_later(
     assert 5 == total(tmp_path)
 
 
+def test_a_file_that_another_process_has_just_added_up_is_left_out(tmp_path: Path) -> None:
+    """It is gone between two looks at the folder, which is no failure."""
+    with capture_events() as events:
+        assert not dead.is_readable(tmp_path / "counter_1.db")
+
+    assert [] == events
+
+
 PROGRAM = """
 import os
 from pantheon_obs import instrument

@@ -144,7 +144,7 @@ def entry_from(record: logging.LogRecord, error: BaseException | None) -> Entry:
     if type(created) is not float or not 0 <= created < odd.END:
         created = odd.moment_of(created)
     if record.args or type(message) is not str or type(record).getMessage is not _get_message:
-        message = _message(record, fields)
+        message = message_in(record, fields)
     if type(name) is not str:
         name = described(name)
     entry = Entry(level, message, name, fields, error, None, None, None, created)
@@ -160,7 +160,8 @@ def uncoloured(text: str) -> str:
     return _COLOUR.sub("", text)
 
 
-def _message(record: logging.LogRecord, fields: dict[Any, Any]) -> str:
+def message_in(record: logging.LogRecord, fields: dict[Any, Any]) -> str:
+    """Read the message of a record; the items of one that is a dict become `fields`."""
     message, args = record.msg, record.args
     if not args and type(record).getMessage is _get_message:
         return _message_of(message, fields) if isinstance(message, dict) else described(message)

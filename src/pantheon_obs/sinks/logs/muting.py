@@ -17,6 +17,7 @@ from weakref import WeakSet, ref
 from pantheon_obs.core.errors import ConfigError
 from pantheon_obs.core.undoable import Patch
 from pantheon_obs.products import ACCESS
+from pantheon_obs.sinks.logs.entry import message_in
 from pantheon_obs.sinks.logs.handler import known_loggers
 from pantheon_obs.sinks.logs.odd import is_of_logging
 from pantheon_obs.sinks.redact.plain import described
@@ -132,7 +133,7 @@ def _is_line_of(record: logging.LogRecord, text: str) -> bool:
     """Whether a text is the line of a record, in any format, and not a report of a failure."""
     if text.startswith("--- Logging error ---"):
         return False
-    words = _words(described(record.getMessage()))[:_NAMES]
+    words = _words(message_in(record, {}))[:_NAMES]
     return 2 * sum(word in text for word in words) >= len(words)
 
 

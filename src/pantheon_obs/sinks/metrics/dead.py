@@ -144,6 +144,8 @@ def is_readable(file: Path) -> bool:
         if file.stat().st_size:
             collector.merge([str(file)])
             return True
+    except FileNotFoundError:  # another process has added it up meanwhile
+        return False
     except OSError:  # too many open files, say: it can be read another time
         raise
     except Exception as error:  # noqa: BLE001 - it may contain anything
